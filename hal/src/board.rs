@@ -1,0 +1,349 @@
+//! The edge between the program and the machine: everything the loop can ask for or be told.
+//!
+//! All calls return at once, except [`Board::wait`], which is the only place where the program
+//! sleeps. Every input of the daemon passes through this trait, which is what makes a run
+//! repeatable: the simulator answers the same calls in virtual time.
+
+use crate::units::{Duration, Instant, WallClock};
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+/// The most WANs one daemon drives.
+pub const MAX_WANS: usize = 8;
+
+/// A WAN by its position in the configuration, below [`MAX_WANS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WanId(u8);
+
+impl WanId {
+    /// The WAN at `index`, or `None` when there can be none.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|&i| usize::from(i) < MAX_WANS).map(Self)
+    }
+
+    /// The position in the configuration.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Both clocks, read at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Monotonic time: for every decision.
+    pub now: Instant,
+    /// Wall-clock time: for logs, certificates and the state file.
+    pub wall: WallClock,
+}
+
+/// What [`Board::wait`] found. Readiness is a hint: reading from something that is not ready
+/// merely returns nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// Bit *i* is set when replies may wait on WAN *i*.
+    pub wans: u8,
+    /// A TCP probe may have ended.
+    pub tcp: bool,
+    /// The router connection may have progressed.
+    pub link: bool,
+    /// A signal has arrived.
+    pub signal: bool,
+}
+
+/// How the probes of one WAN are made to leave through it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeSource {
+    /// Source address to bind to.
+    pub address: Option<IpAddr>,
+    /// Interface to bind to (`SO_BINDTODEVICE`).
+    pub interface: Option<String>,
+    /// Firewall mark to set (`SO_MARK`); works only where the mark is seen, not across a veth.
+    pub mark: Option<u32>,
+}
+
+/// One ICMP echo request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoRequest {
+    /// Destination.
+    pub to: IpAddr,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Random token carried in the payload; a reply without it is not ours.
+    pub token: u64,
+}
+
+/// One well-formed echo reply that carries our identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoReply {
+    /// Who answered.
+    pub from: IpAddr,
+    /// Sequence number of the request.
+    pub sequence: u16,
+    /// Token found in the payload.
+    pub token: u64,
+    /// When it arrived, by the kernel's receive stamp where there is one, on the monotonic clock.
+    pub at: Instant,
+}
+
+/// What came in on an ICMP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchoEvent {
+    /// An answer to one of our probes, or something that looks like one.
+    Reply(EchoReply),
+    /// An ICMP error (unreachable, time exceeded) that quotes one of our probes.
+    Unreachable {
+        /// Who reported it (the first hop, for a TTL-limited probe).
+        from: IpAddr,
+        /// Where the probe was going.
+        to: IpAddr,
+        /// Sequence number of the probe.
+        sequence: u16,
+    },
+    /// A datagram that is no ICMP message, too short, or has a wrong checksum.
+    Malformed,
+    /// Somebody else's ICMP traffic.
+    Foreign,
+    /// A reply whose arrival can't be placed in time, because the wall clock was set meanwhile.
+    ClockStep,
+}
+
+/// Why a datagram or a connection attempt did not leave. Counted, never fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The socket buffer is full (`EAGAIN`).
+    WouldBlock,
+    /// The interface queue is full (`ENOBUFS`).
+    NoBuffers,
+    /// No route (`ENETUNREACH`, `EHOSTUNREACH`, `ENETDOWN`).
+    NetworkUnreachable,
+    /// A firewall said no (`EPERM`, `EACCES`).
+    NotPermitted,
+    /// The source address is gone (`EADDRNOTAVAIL`, `ENODEV`).
+    NoAddress,
+    /// The WAN has no socket (of this address family).
+    NoSocket,
+    /// Anything else, by its number.
+    Os(i32),
+}
+
+/// A finished TCP connect probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpProbe {
+    /// The slot given to [`Board::tcp_probe`].
+    pub slot: u8,
+    /// Time from SYN to SYN-ACK (or to RST, which proves the path as well); the error otherwise.
+    pub result: Result<Duration, SendError>,
+}
+
+/// Why the ICMP sockets of a WAN can't be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// Neither a raw socket (needs `CAP_NET_RAW`) nor a datagram ICMP socket (needs the group in
+    /// `net.ipv4.ping_group_range`) may be opened.
+    NoPermission,
+    /// The source address is not one of this machine's.
+    Address(IpAddr),
+    /// There is no such interface, or binding to it is not permitted.
+    Interface(String, i32),
+    /// The mark can't be set (needs `CAP_NET_ADMIN`).
+    Mark(u32),
+    /// Anything else, by its number.
+    Os(i32),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPermission => write!(
+                f,
+                "no permission to open an ICMP socket. Either give the program CAP_NET_RAW \
+                 (run as root, `setcap cap_net_raw+ep wanctl`, or AmbientCapabilities=CAP_NET_RAW in the unit), \
+                 or allow unprivileged ping: `sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"`"
+            ),
+            Self::Address(a) => write!(f, "the source address {a} is not an address of this machine (see `ip address`)"),
+            Self::Interface(name, errno) => {
+                write!(f, "can't bind probes to interface \"{name}\": {}", std::io::Error::from_raw_os_error(*errno))
+            }
+            Self::Mark(m) => write!(f, "can't set the mark {m} on probes: this needs CAP_NET_ADMIN"),
+            Self::Os(errno) => write!(f, "can't open an ICMP socket: {}", std::io::Error::from_raw_os_error(*errno)),
+        }
+    }
+}
+
+/// What is wrong with the router's certificate or its TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The certificate is not the pinned one; its SHA-256 fingerprint.
+    Fingerprint([u8; 32]),
+    /// Not signed by the configured CA.
+    UnknownIssuer,
+    /// The certificate's dates do not include today.
+    Expired,
+    /// The certificate is not for this name or address.
+    WrongName,
+    /// The wall clock is not set yet, so dates can't be checked.
+    ClockNotSet,
+    /// The other side does not speak TLS (plain HTTP on this port).
+    NotTls,
+    /// No protocol version or cipher in common, or another handshake failure.
+    Handshake,
+}
+
+/// How the router connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// Nothing listens there.
+    Refused,
+    /// No route to the router.
+    Unreachable,
+    /// Cut by the other side (RST), or broken pipe.
+    Reset,
+    /// Closed by the other side in order (FIN).
+    Closed,
+    /// TLS said no.
+    Tls(TlsFault),
+    /// Anything else, by its number.
+    Os(i32),
+}
+
+/// A change of the router connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// Connected, and the TLS handshake (if any) is complete: bytes may flow.
+    Open {
+        /// Whether a TLS handshake was made, and if so whether it resumed a session.
+        resumed: Option<bool>,
+    },
+    /// The connection ended; it must be opened anew.
+    Down(LinkError),
+}
+
+/// Outcome of reading from or writing to the router connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkIo {
+    /// This many bytes were moved (more than zero).
+    Moved(usize),
+    /// Nothing can be moved now.
+    WouldBlock,
+    /// There is no connection (any more); [`Board::link_poll`] tells why.
+    Down,
+}
+
+/// A signal, by what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT: stop in order.
+    Stop,
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR1: log the state of everything.
+    Dump,
+}
+
+/// The files the daemon keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreFile {
+    /// First slot of what was learnt (baselines, rates).
+    StateA,
+    /// Second slot of what was learnt.
+    StateB,
+    /// The operator's original limits, as they were before our first write.
+    Originals,
+}
+
+impl StoreFile {
+    /// The name below the state directory.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StateA => "state-a",
+            Self::StateB => "state-b",
+            Self::Originals => "originals",
+        }
+    }
+}
+
+/// A file could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// There is no such file.
+    NotFound,
+    /// Anything else, by its number (`ENOSPC`, `EROFS`, …).
+    Os(i32),
+}
+
+/// A machine, real or simulated.
+pub trait Board {
+    /// Reads both clocks.
+    fn clock(&mut self) -> Clock;
+
+    /// 64 unpredictable bits (seeded, hence predictable, on the simulator).
+    fn entropy(&mut self) -> u64;
+
+    /// Sleeps until `until`, or until something is ready. The only call that blocks.
+    fn wait(&mut self, until: Instant) -> Ready;
+
+    /// Opens the ICMP sockets (IPv4 and IPv6, as far as the machine has them) of a WAN, replacing
+    /// those it had.
+    ///
+    /// # Errors
+    /// [`OpenError`], when no socket of either family can be opened.
+    fn open_wan(&mut self, wan: WanId, source: &ProbeSource) -> Result<(), OpenError>;
+
+    /// Closes the sockets of a WAN.
+    fn close_wan(&mut self, wan: WanId);
+
+    /// Sends an echo request, and returns the moment it was handed to the kernel.
+    ///
+    /// # Errors
+    /// [`SendError`]; to be counted.
+    fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError>;
+
+    /// Takes one datagram from the ICMP sockets of a WAN.
+    fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent>;
+
+    /// Starts to connect to `to`, from the source of the WAN; the end is told by
+    /// [`Board::tcp_result`]. A probe still running in the same slot is given up.
+    ///
+    /// # Errors
+    /// [`SendError`], when the attempt can't even start.
+    fn tcp_probe(&mut self, wan: WanId, slot: u8, to: SocketAddr) -> Result<(), SendError>;
+
+    /// Takes one finished TCP probe of a WAN.
+    fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe>;
+
+    /// Begins to connect to the router; the outcome is told by [`Board::link_poll`]. Drops any
+    /// connection there was.
+    fn link_open(&mut self, to: SocketAddr);
+
+    /// Takes one change of the router connection, making progress with connect and handshake.
+    fn link_poll(&mut self) -> Option<LinkEvent>;
+
+    /// Reads plain-text bytes from the router into `buffer`.
+    fn link_read(&mut self, buffer: &mut [u8]) -> LinkIo;
+
+    /// Hands plain-text bytes for the router to the connection.
+    fn link_write(&mut self, bytes: &[u8]) -> LinkIo;
+
+    /// Closes the router connection; no event follows.
+    fn link_close(&mut self);
+
+    /// Takes one signal.
+    fn signal(&mut self) -> Option<Signal>;
+
+    /// Reads a file of ours into `buffer`, and returns its length.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a file larger than the buffer is `EFBIG`.
+    fn load(&mut self, file: StoreFile, buffer: &mut [u8]) -> Result<usize, StoreError>;
+
+    /// Replaces a file of ours as a whole: written beside, then renamed. With `durable` the data
+    /// are on the medium when the call returns (this may take seconds: never inside the loop,
+    /// except once before the first write to the router).
+    ///
+    /// # Errors
+    /// [`StoreError`]; the file is then as it was.
+    fn store(&mut self, file: StoreFile, bytes: &[u8], durable: bool) -> Result<(), StoreError>;
+}

@@ -1,0 +1,24 @@
+//! The only code of wanctl that touches the machine.
+//!
+//! One edge, the [`Board`] trait, and two boards behind it: `linux` (mio poll and timer, ICMP
+//! sockets, TCP and TLS, signals, files) and `sim` (the same board in virtual time, with a line
+//! model and a RouterOS double). Above this crate nothing opens a socket, reads a clock or
+//! writes a file; below it nothing decides anything.
+//!
+//! Units of measure live here too, because they are part of every signature: [`Bitrate`],
+//! [`Instant`], [`Millis`], [`WallClock`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod board;
+pub mod icmp;
+pub mod linux;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod units;
+
+pub use board::{
+    Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, MAX_WANS, OpenError,
+    ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, WanId,
+};
+pub use units::{Bitrate, Duration, Instant, Millis, WallClock};

@@ -1,0 +1,1 @@
+//! The board that is a Linux machine.

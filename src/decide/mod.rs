@@ -1,0 +1,78 @@
+//! sample → verdict: how congested each direction is, and what rate its shaper shall have.
+//!
+//! Stands between measure and actuate. Pure: time is an argument, nothing is allocated, nothing
+//! is read or sent. It is *not* responsible for what the router can take (pacing and rounding of
+//! writes are actuate's), nor for how the delay was measured (measure's).
+//!
+//! A law is a variant of [`Law`]; each law has a file of its own, with its settings beside it.
+
+pub mod classic;
+
+use crate::types::{Bitrate, Instant, LinkStats, Millis, Sample, Verdict};
+
+/// What a law may look at in one cycle.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The present moment.
+    pub now: Instant,
+    /// The delay of this cycle.
+    pub sample: &'a Sample,
+    /// The newest statistics from the router, if there are any.
+    pub stats: Option<&'a LinkStats>,
+}
+
+/// Settings of the law chosen for a WAN.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settings {
+    /// The original's law.
+    Classic(classic::Settings),
+}
+
+/// What survives a restart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Learnt {
+    /// RTT of the idle line.
+    pub baseline: Millis,
+    /// Shaper rates of download and upload.
+    pub rates: [Bitrate; 2],
+}
+
+/// A control law at work on one WAN.
+#[derive(Clone, Debug)]
+pub enum Law {
+    /// The original's law.
+    Classic(classic::Classic),
+}
+
+impl Law {
+    /// A law that starts from nothing.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        match settings {
+            Settings::Classic(s) => Self::Classic(classic::Classic::new(s)),
+        }
+    }
+
+    /// Takes over what an earlier run (or the configuration before a reload) has learnt, within
+    /// the bounds of the present settings.
+    pub fn restore(&mut self, learnt: Learnt) {
+        match self {
+            Self::Classic(law) => law.restore(learnt),
+        }
+    }
+
+    /// What is worth keeping.
+    #[must_use]
+    pub fn learnt(&self) -> Learnt {
+        match self {
+            Self::Classic(law) => law.learnt(),
+        }
+    }
+
+    /// One cycle.
+    pub fn decide(&mut self, input: Input<'_>) -> Verdict {
+        match self {
+            Self::Classic(law) => law.decide(input),
+        }
+    }
+}

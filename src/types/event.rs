@@ -1,0 +1,143 @@
+//! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
+
+use super::{Bitrate, Direction, Instant, Millis, Reason, RouterError, Signal, State, WanId};
+
+/// Something worth telling, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// Something worth telling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EventKind {
+    /// A direction changed its congestion state.
+    State {
+        /// Which WAN.
+        wan: WanId,
+        /// Which direction.
+        direction: Direction,
+        /// From this state…
+        from: State,
+        /// …to this one.
+        to: State,
+        /// Delay above baseline.
+        delay: Millis,
+        /// Rate now wanted.
+        rate: Bitrate,
+        /// Why.
+        reason: Reason,
+    },
+    /// The quality of a WAN's measurement changed.
+    Signal {
+        /// Which WAN.
+        wan: WanId,
+        /// From this…
+        from: Signal,
+        /// …to this.
+        to: Signal,
+    },
+    /// A reflector was taken out of the rotation.
+    ReflectorOut {
+        /// Which WAN.
+        wan: WanId,
+        /// Its number in the configuration.
+        reflector: u8,
+    },
+    /// A reflector is back in the rotation.
+    ReflectorBack {
+        /// Which WAN.
+        wan: WanId,
+        /// Its number in the configuration.
+        reflector: u8,
+    },
+    /// The router confirmed a limit.
+    Confirmed {
+        /// Which WAN.
+        wan: WanId,
+        /// Which direction.
+        direction: Direction,
+        /// The limit.
+        rate: Bitrate,
+    },
+    /// The router had another limit than we set, and was put right.
+    Repaired {
+        /// Which WAN.
+        wan: WanId,
+        /// Which direction.
+        direction: Direction,
+        /// What the router had.
+        found: Bitrate,
+    },
+    /// The router can't be reached, or refuses.
+    RouterFault(RouterError),
+    /// The router answers again.
+    RouterBack {
+        /// How many requests had failed in a row.
+        failures: u32,
+    },
+    /// A queue is unusable; the text says why and what to do.
+    QueueUnusable {
+        /// Which WAN.
+        wan: WanId,
+        /// Which direction.
+        direction: Direction,
+        /// Why.
+        why: QueueFault,
+    },
+    /// The counters say that download and upload are swapped: nothing is written.
+    Swapped {
+        /// Which WAN.
+        wan: WanId,
+    },
+    /// Cycles were skipped, for this reason.
+    Overrun {
+        /// How many.
+        cycles: u32,
+        /// Why.
+        cause: OverrunCause,
+    },
+    /// The configuration was read again and is in force.
+    Reloaded,
+    /// The configuration was read again and refused; the old one stays.
+    ReloadRefused {
+        /// How many faults it has.
+        faults: u32,
+    },
+    /// The state could not be saved.
+    SaveFailed {
+        /// By its number.
+        errno: i32,
+    },
+}
+
+/// What took longer than a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverrunCause {
+    /// A TLS handshake with the router.
+    Handshake,
+    /// Writing the state file.
+    StateWrite,
+    /// Reading the configuration again.
+    Reload,
+    /// The machine: our own work fits, the processor was elsewhere.
+    Host,
+}
+
+/// Why a queue can't be controlled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueFault {
+    /// The router has no queue of this name.
+    Missing,
+    /// Several queues have this name.
+    Ambiguous,
+    /// It is disabled.
+    Disabled,
+    /// It is invalid: parent, packet mark or queue type is missing.
+    Invalid,
+    /// It is dynamic.
+    Dynamic,
+}

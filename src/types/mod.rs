@@ -1,0 +1,25 @@
+//! What the parts of the program tell each other: types only, no behaviour beyond keeping their
+//! own promises.
+//!
+//! measure makes a [`Sample`], decide turns it into a [`Verdict`], actuate turns the verdict and
+//! what it sees of the router ([`QueueRow`]) into the next [`Intent`]; what happens on the way is
+//! told as [`Event`]s. Units and the board's plain data (probes, replies) come from the `hal`
+//! crate and are re-exported here, so that the pure modules name nothing but `crate::types`.
+
+mod event;
+mod limit;
+mod router;
+mod sample;
+mod verdict;
+
+pub use event::{Event, EventKind, OverrunCause, QueueFault};
+pub use limit::{Controlled, Limit, RateRange, Verbatim};
+pub use router::{
+    Direction, Intent, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Text,
+};
+pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use verdict::{DirectionVerdict, Reason, State, Verdict};
+pub use wanctl_hal::{
+    Bitrate, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault, WallClock,
+    WanId,
+};

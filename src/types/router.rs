@@ -1,0 +1,202 @@
+//! actuate ⇄ routeros: what can be asked of a router, and what it says.
+
+use super::{Bitrate, Duration, Instant, Limit, LinkError};
+use core::fmt;
+
+/// A direction of traffic, seen from the home network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the internet.
+    Download,
+    /// To the internet.
+    Upload,
+}
+
+impl Direction {
+    /// Both, download first.
+    pub const BOTH: [Self; 2] = [Self::Download, Self::Upload];
+
+    /// The name, as in configuration and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// Text of at most `N` bytes from the router or the configuration.
+pub type Text<const N: usize> = heapless::String<N>;
+
+/// Name of a queue.
+pub type Name = Text<64>;
+
+/// A RouterOS object id such as `*1000000`: opaque, and not stable over a reboot.
+pub type QueueId = Text<16>;
+
+/// A queue menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Menu {
+    /// `/queue/tree`: one queue holds one direction.
+    Tree,
+    /// `/queue/simple`: one queue holds both, upload first.
+    Simple,
+}
+
+impl Menu {
+    /// The path below `/rest`.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Tree => "/queue/tree",
+            Self::Simple => "/queue/simple",
+        }
+    }
+}
+
+/// Counters of one direction of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// Bytes that passed, cumulative.
+    pub bytes: u64,
+    /// Packets dropped, cumulative.
+    pub dropped: u64,
+    /// Bytes waiting now.
+    pub queued_bytes: u64,
+    /// Packets waiting now.
+    pub queued_packets: u64,
+}
+
+/// One queue as the router lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueRow {
+    /// The menu it was listed in.
+    pub menu: Menu,
+    /// Its id, valid until the router reboots.
+    pub id: QueueId,
+    /// Its name.
+    pub name: Name,
+    /// `max-limit` byte for byte, if the router told it.
+    pub max_limit: Option<super::Verbatim>,
+    /// `max-limit` as rates: download and upload for a simple queue, the same value twice for a
+    /// queue of the tree. Zero is unlimited.
+    pub limits: Option<[Bitrate; 2]>,
+    /// Counters of download and upload (the same twice for a queue of the tree).
+    pub counters: [QueueCounters; 2],
+    /// Switched off by the operator.
+    pub disabled: bool,
+    /// Its parent, mark or type is missing: it accepts changes and does nothing.
+    pub invalid: bool,
+    /// Made by the router itself; can't be changed.
+    pub dynamic: bool,
+}
+
+/// Statistics of one WAN, from two readings of its queues.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinkStats {
+    /// When the router looked, as far as we know: the middle of the request.
+    pub at: Instant,
+    /// Half the time the request took: the error of `at`.
+    pub uncertainty: Duration,
+    /// Achieved rate of download and upload since the reading before; `None` after a reset.
+    pub achieved: [Option<Bitrate>; 2],
+    /// Packets dropped since the reading before.
+    pub dropped: [u64; 2],
+    /// Bytes waiting in our own queue.
+    pub queued_bytes: [u64; 2],
+}
+
+/// What the daemon can ask of a router. One request at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Version and uptime.
+    ReadResource,
+    /// All queues of a menu: resolves ids, reads back limits, and reads statistics.
+    ReadQueues(Menu),
+    /// Sets the limit of the queue with this id.
+    SetLimit {
+        /// Menu of the queue.
+        menu: Menu,
+        /// Its id.
+        id: QueueId,
+        /// The new limit.
+        limit: Limit,
+    },
+}
+
+/// What the router says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterInfo {
+    /// RouterOS version, such as `7.22.1 (stable)`.
+    pub version: Text<32>,
+    /// Board name, such as `RB5009UG+S+`.
+    pub board: Text<32>,
+    /// Time since its boot.
+    pub uptime: Option<Duration>,
+    /// Flash sectors written since its boot.
+    pub sectors_written: Option<u64>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterError {
+    /// The connection could not be made, or broke.
+    Link(LinkError),
+    /// No connection within its time.
+    ConnectTimeout,
+    /// No (complete) response within its time.
+    ResponseTimeout,
+    /// 401: wrong user or password, address restriction, expired user.
+    Auth,
+    /// The user's group lacks a policy (500, "not enough permissions").
+    Permission,
+    /// The object is gone (404, "no such item").
+    NotFound,
+    /// The request is not understood: unknown parameter, bad value, no such command.
+    Rejected,
+    /// Another error status.
+    Status(u16),
+    /// Not HTTP, not JSON, too large, or another menu's body.
+    UnexpectedBody,
+}
+
+impl fmt::Display for RouterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(LinkError::Refused) => f.write_str("connection refused"),
+            Self::Link(LinkError::Unreachable) => f.write_str("no route to the router"),
+            Self::Link(LinkError::Reset) => f.write_str("connection reset"),
+            Self::Link(LinkError::Closed) => f.write_str("connection closed by the router"),
+            Self::Link(LinkError::Tls(fault)) => tls_fault(*fault, f),
+            Self::Link(LinkError::Os(errno)) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),
+            Self::ConnectTimeout => f.write_str("no connection in time"),
+            Self::ResponseTimeout => f.write_str("no answer in time"),
+            Self::Auth => f.write_str(
+                "access denied (401): check router.user and the password, the user's address= and group policy \
+                 rest-api on the router",
+            ),
+            Self::Permission => f.write_str("the router user lacks a policy: its group needs read, write, rest-api"),
+            Self::NotFound => f.write_str("no such object"),
+            Self::Rejected => f.write_str("the router rejected the request"),
+            Self::Status(code) => write!(f, "HTTP status {code}"),
+            Self::UnexpectedBody => f.write_str("unexpected answer"),
+        }
+    }
+}
+
+fn tls_fault(fault: super::TlsFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use super::TlsFault as T;
+    match fault {
+        T::Fingerprint(seen) => {
+            f.write_str("the router's certificate is not the pinned one; it has sha256 ")?;
+            seen.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02X}", if i > 0 { ":" } else { "" }))
+        }
+        T::UnknownIssuer => f.write_str("the router's certificate is not signed by router.ca_file"),
+        T::Expired => f.write_str("the router's certificate is expired or not yet valid"),
+        T::WrongName => f.write_str("the router's certificate is not for this address (no subject-alt-name for it)"),
+        T::ClockNotSet => f.write_str("the clock is not set yet, so the certificate can't be checked"),
+        T::NotTls => f.write_str("the other side does not speak TLS on this port"),
+        T::Handshake => f.write_str("TLS handshake failed"),
+    }
+}
