@@ -167,7 +167,7 @@ impl Millis {
     /// `ms` milliseconds, or `None` for NaN, infinities, negative values and more than a minute.
     #[must_use]
     pub fn new(ms: f64) -> Option<Self> {
-        (ms >= 0.0 && ms <= Self::MAX.0).then_some(Self(ms))
+        (0.0..=Self::MAX.0).contains(&ms).then_some(Self(ms))
     }
 
     /// The value in milliseconds.

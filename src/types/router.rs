@@ -77,11 +77,11 @@ pub struct QueueRow {
     pub id: QueueId,
     /// Its name.
     pub name: Name,
-    /// `max-limit` byte for byte, if the router told it.
-    pub max_limit: Option<super::Verbatim>,
+    /// `max-limit` byte for byte.
+    pub max_limit: super::Verbatim,
     /// `max-limit` as rates: download and upload for a simple queue, the same value twice for a
     /// queue of the tree. Zero is unlimited.
-    pub limits: Option<[Bitrate; 2]>,
+    pub limits: [Bitrate; 2],
     /// Counters of download and upload (the same twice for a queue of the tree).
     pub counters: [QueueCounters; 2],
     /// Switched off by the operator.
@@ -114,6 +114,8 @@ pub enum Intent {
     ReadResource,
     /// All queues of a menu: resolves ids, reads back limits, and reads statistics.
     ReadQueues(Menu),
+    /// Byte counters of an interface, to check directions against.
+    ReadInterface(Text<32>),
     /// Sets the limit of the queue with this id.
     SetLimit {
         /// Menu of the queue.
@@ -123,6 +125,45 @@ pub enum Intent {
         /// The new limit.
         limit: Limit,
     },
+}
+
+/// One thing the router told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A queue, from a list or as the answer to a change.
+    Queue(QueueRow),
+    /// Itself.
+    Resource(RouterInfo),
+    /// Byte counters of the interface that was asked for.
+    Interface {
+        /// Received: download, when the interface faces the internet.
+        rx: u64,
+        /// Transmitted: upload.
+        tx: u64,
+    },
+}
+
+/// When a request was on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The request was handed to the kernel.
+    pub sent: Instant,
+    /// The first byte of the answer came.
+    pub answered: Instant,
+}
+
+impl Exchange {
+    /// When the router looked, as far as we know.
+    #[must_use]
+    pub fn midpoint(self) -> Instant {
+        self.sent + self.answered.since(self.sent) / 2
+    }
+
+    /// Time between request and answer.
+    #[must_use]
+    pub fn latency(self) -> Duration {
+        self.answered.since(self.sent)
+    }
 }
 
 /// What the router says about itself.

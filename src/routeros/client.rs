@@ -1,0 +1,460 @@
+//! One router: connection, request and response, time-outs, back-off.
+
+use super::http::{BadResponse, Part, Response};
+use super::json::{self, Splitter};
+use crate::types::{
+    Direction, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, RouterError, Text,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use core::fmt::Write as _;
+
+/// Longest pause between attempts to connect, so that a router that comes back is found soon.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// First pause after a second failure in a row; it doubles from there.
+const FIRST_BACKOFF: Duration = Duration::from_millis(125);
+
+/// After a request without an answer: RouterOS's web server may answer the next request with the
+/// status of the one that was given up, for up to 2.4 s after it.
+const PAUSE_AFTER_ABORT: Duration = Duration::from_secs(3);
+
+/// After a 401 that is no echo of an abort: brute-force rules must not be triggered.
+const PAUSE_AFTER_DENIAL: Duration = Duration::from_secs(60);
+
+/// Longest request: head with credentials, and a body of one member.
+const MAX_REQUEST: usize = 1536;
+
+/// The members asked for in `/queue/simple`.
+const SIMPLE_MEMBERS: &str =
+    ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid,dynamic";
+
+/// The members asked for in `/queue/tree`, which knows no `dynamic`.
+const TREE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid";
+
+/// How to speak to the router.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Value of the `Host` header: name or address, with the port if it is not the usual one.
+    pub host: String,
+    /// User name and password as `user:password`.
+    pub credentials: String,
+    /// Longest time to connect, TLS handshake included.
+    pub connect_timeout: Duration,
+    /// Longest time from request to complete response.
+    pub response_timeout: Duration,
+}
+
+/// What the daemon shall do with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Open a connection to the router.
+    Open,
+    /// Send these bytes, as many as go, and tell [`Client::wrote`].
+    Write(&'a [u8]),
+    /// Close the connection.
+    Close,
+    /// Nothing until the next input or [`Client::deadline`].
+    Nothing,
+}
+
+/// The connection, and what it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No connection, and none shall be tried before this.
+    Down { retry_at: Instant },
+    /// Being opened, until this at the latest.
+    Connecting { deadline: Instant },
+    /// Open; a request may be sent from this moment on.
+    Free { from: Instant },
+    /// A request is under way.
+    Busy { deadline: Instant, sent: Option<Instant>, answered: Option<Instant> },
+}
+
+/// The client of one router.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    /// `Host` and `Authorization` lines, the same in every request.
+    constant_lines: String,
+    state: State,
+    close_pending: bool,
+    intent: Option<Intent>,
+    request: heapless::Vec<u8, MAX_REQUEST>,
+    written: usize,
+    response: Response,
+    splitter: Splitter,
+    status: u16,
+    /// The answer holds something that can't be of what was asked for.
+    foreign: bool,
+    /// Items of the answer so far.
+    items: u32,
+    error_detail: Option<Text<64>>,
+    failures: u32,
+    /// A request was given up since the last good answer.
+    aborted: bool,
+    outcome: Option<Result<Exchange, RouterError>>,
+    jitter: u64,
+}
+
+impl Client {
+    /// A client with no connection yet; `seed` spreads the retries of several daemons.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let credentials = BASE64.encode(&settings.credentials);
+        let constant_lines = format!("Host: {}\r\nAuthorization: Basic {credentials}\r\n", settings.host);
+        Self {
+            settings: Settings { credentials: String::new(), ..settings },
+            constant_lines,
+            state: State::Down { retry_at: Instant::ZERO },
+            close_pending: false,
+            intent: None,
+            request: heapless::Vec::new(),
+            written: 0,
+            response: Response::default(),
+            splitter: Splitter::default(),
+            status: 0,
+            foreign: false,
+            items: 0,
+            error_detail: None,
+            failures: 0,
+            aborted: false,
+            outcome: None,
+            jitter: seed | 1,
+        }
+    }
+
+    /// Whether a request may be started.
+    #[must_use]
+    pub fn is_free(&self, now: Instant) -> bool {
+        matches!(self.state, State::Free { from } if from <= now) && self.outcome.is_none()
+    }
+
+    /// Whether there is a connection.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Free { .. } | State::Busy { .. })
+    }
+
+    /// The request under way.
+    #[must_use]
+    pub const fn in_flight(&self) -> Option<&Intent> {
+        self.intent.as_ref()
+    }
+
+    /// How many requests or connections have failed since the last good answer.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The last error text of the router, word for word.
+    #[must_use]
+    pub fn error_detail(&self) -> Option<&str> {
+        self.error_detail.as_deref()
+    }
+
+    /// Starts a request. Only when [`Client::is_free`]; otherwise the intent is dropped, to be
+    /// chosen again from the state as it is then.
+    pub fn start(&mut self, now: Instant, intent: Intent) {
+        if !self.is_free(now) {
+            return;
+        }
+        self.request.clear();
+        if self.write_request(&intent).is_err() {
+            // Can't happen with bounded names and credentials; if it does, it is said, not sent.
+            self.outcome = Some(Err(RouterError::Rejected));
+            return;
+        }
+        self.written = 0;
+        self.response.reset();
+        self.splitter.reset();
+        (self.status, self.items, self.foreign) = (0, 0, false);
+        self.error_detail = None;
+        self.intent = Some(intent);
+        self.state = State::Busy { deadline: now + self.settings.response_timeout, sent: None, answered: None };
+    }
+
+    /// The next thing to do with the connection.
+    pub fn poll(&mut self, now: Instant) -> Step<'_> {
+        if self.close_pending {
+            self.close_pending = false;
+            return Step::Close;
+        }
+        match self.state {
+            State::Down { retry_at } if retry_at <= now => {
+                self.state = State::Connecting { deadline: now + self.settings.connect_timeout };
+                Step::Open
+            }
+            State::Busy { .. } if self.written < self.request.len() => Step::Write(&self.request[self.written..]),
+            _ => Step::Nothing,
+        }
+    }
+
+    /// That many bytes of [`Step::Write`] were taken.
+    pub fn wrote(&mut self, now: Instant, bytes: usize) {
+        self.written += bytes;
+        if let State::Busy { sent, .. } = &mut self.state
+            && self.written >= self.request.len()
+        {
+            *sent = Some(now);
+        }
+    }
+
+    /// The connection is open.
+    pub fn opened(&mut self, now: Instant) {
+        if let State::Connecting { .. } = self.state {
+            self.state = State::Free { from: now };
+        }
+    }
+
+    /// The connection has ended.
+    pub fn down(&mut self, now: Instant, error: LinkError) {
+        // A body without length ends with the connection.
+        if let State::Busy { .. } = self.state
+            && matches!(error, LinkError::Closed)
+            && self.status != 0
+            && let Ok(Part::End { .. }) = self.response.closed()
+        {
+            self.complete(now, false);
+            return;
+        }
+        self.fail(now, RouterError::Link(error));
+        self.close_pending = false;
+    }
+
+    /// Bytes have come. What they tell goes to `sink`, item by item.
+    pub fn input(&mut self, now: Instant, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+        let State::Busy { answered, .. } = &mut self.state else {
+            // Nobody asked: the stream is out of step.
+            self.fail(now, RouterError::UnexpectedBody);
+            return;
+        };
+        answered.get_or_insert(now);
+        let mut rest = bytes;
+        loop {
+            let (used, part) = match self.response.feed(rest) {
+                Ok(fed) => fed,
+                Err(BadResponse) => return self.fail(now, RouterError::UnexpectedBody),
+            };
+            rest = &rest[used..];
+            match part {
+                Part::Nothing if rest.is_empty() => return,
+                Part::Nothing => {}
+                Part::Head { status } => self.status = status,
+                Part::Body(body) => self.body(body, sink),
+                Part::End { keep_alive } => {
+                    // Bytes behind the end of the only response belong to nothing.
+                    return self.complete(now, keep_alive && rest.is_empty());
+                }
+            }
+        }
+    }
+
+    /// Time has passed: what took too long is given up.
+    pub fn tick(&mut self, now: Instant) {
+        match self.state {
+            State::Connecting { deadline } if deadline <= now => self.fail(now, RouterError::ConnectTimeout),
+            State::Busy { deadline, .. } if deadline <= now => self.fail(now, RouterError::ResponseTimeout),
+            _ => {}
+        }
+    }
+
+    /// When [`Client::tick`] or [`Client::poll`] has something to do without any input.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        match self.state {
+            State::Down { retry_at } => retry_at,
+            State::Connecting { deadline } | State::Busy { deadline, .. } => deadline,
+            State::Free { from } => from,
+        }
+    }
+
+    /// The end of the last request (or of the connection, when none was under way), once.
+    pub fn take_outcome(&mut self) -> Option<(Option<Intent>, Result<Exchange, RouterError>)> {
+        let outcome = self.outcome.take()?;
+        Some((self.intent.take(), outcome))
+    }
+
+    /// Try again without any pause: the program is about to end and has one last thing to say.
+    pub fn hurry(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Down { retry_at } => *retry_at = now,
+            State::Free { from } => *from = now,
+            _ => {}
+        }
+    }
+
+    /// Hands a piece of the body on, object by object.
+    fn body(&mut self, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+        let Self { splitter, intent, status, items, foreign, error_detail, .. } = self;
+        let good = (200..300).contains(status);
+        let fed = splitter.feed(bytes, |object| {
+            if !good {
+                *error_detail = json::error_detail(object);
+            } else if let Some(item) = intent.as_ref().and_then(|intent| read(intent, object)) {
+                *items += 1;
+                sink(item);
+            } else {
+                *foreign = true;
+            }
+        });
+        *foreign |= fed.is_err();
+    }
+
+    /// The response is there in full.
+    fn complete(&mut self, now: Instant, keep_alive: bool) {
+        let State::Busy { sent, answered, .. } = self.state else { return };
+        let verdict = self.judge();
+        if let Err(error) = verdict {
+            self.fail(now, error);
+            return;
+        }
+        let sent = sent.unwrap_or(now);
+        self.outcome = Some(Ok(Exchange { sent, answered: answered.unwrap_or(now) }));
+        self.failures = 0;
+        self.aborted = false;
+        self.state = if keep_alive { State::Free { from: now } } else { State::Down { retry_at: now } };
+        self.close_pending = !keep_alive;
+    }
+
+    /// Good, or why not. By the text of the error rather than by its status: RouterOS answers 500
+    /// to a missing policy and 400 to a missing item.
+    fn judge(&self) -> Result<(), RouterError> {
+        let detail = self.error_detail.as_deref().unwrap_or("");
+        match self.status {
+            200..300 => {
+                let single = matches!(self.intent, Some(Intent::ReadResource | Intent::SetLimit { .. }));
+                if self.foreign || self.splitter.end().is_err() || (single && self.items != 1) {
+                    Err(RouterError::UnexpectedBody)
+                } else {
+                    Ok(())
+                }
+            }
+            401 | 403 => Err(RouterError::Auth),
+            _ if detail.contains("not enough permissions") => Err(RouterError::Permission),
+            404 => Err(RouterError::NotFound),
+            _ if detail.contains("no such item") => Err(RouterError::NotFound),
+            400 | 405 | 406 | 415 => Err(RouterError::Rejected),
+            status => Err(RouterError::Status(status)),
+        }
+    }
+
+    /// Ends what is under way. An answer that was an error leaves the connection open, everything
+    /// else closes it.
+    fn fail(&mut self, now: Instant, error: RouterError) {
+        let pause = match error {
+            RouterError::ResponseTimeout => PAUSE_AFTER_ABORT,
+            RouterError::Auth if self.aborted => PAUSE_AFTER_ABORT,
+            RouterError::Auth => PAUSE_AFTER_DENIAL,
+            _ => self.backoff(),
+        };
+        self.aborted = matches!(error, RouterError::ResponseTimeout);
+        self.failures = self.failures.saturating_add(1);
+        let usable = matches!(
+            error,
+            RouterError::Permission | RouterError::NotFound | RouterError::Rejected | RouterError::Status(_)
+        );
+        if usable {
+            self.state = State::Free { from: now + pause };
+        } else {
+            self.close_pending = !matches!(self.state, State::Down { .. });
+            self.state = State::Down { retry_at: now + pause };
+        }
+        self.outcome = Some(Err(error));
+    }
+
+    /// None after the first failure, then doubling from [`FIRST_BACKOFF`], less up to a half so
+    /// that several clients of one router do not march in step.
+    fn backoff(&mut self) -> Duration {
+        if self.failures == 0 {
+            return Duration::ZERO;
+        }
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures.saturating_sub(1).min(10));
+        // xorshift64: any spread will do.
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let full = doubled.min(LONGEST_BACKOFF);
+        full - full.mul_f64(0.5 * f64::from(u16::try_from(self.jitter & 0xffff).unwrap_or(0)) / 65_536.0)
+    }
+
+    fn write_request(&mut self, intent: &Intent) -> core::fmt::Result {
+        let lines = &self.constant_lines;
+        let out = &mut Bytes(&mut self.request);
+        match intent {
+            Intent::ReadResource => get(out, lines, format_args!("/rest/system/resource")),
+            Intent::ReadQueues(menu) => {
+                let members = if *menu == Menu::Tree { TREE_MEMBERS } else { SIMPLE_MEMBERS };
+                get(out, lines, format_args!("/rest{}?.proplist={members}", menu.path()))
+            }
+            Intent::ReadInterface(name) => {
+                get(out, lines, format_args!("/rest/interface/{}?.proplist=name,rx-byte,tx-byte", Escaped(name)))
+            }
+            Intent::SetLimit { menu, id, limit } => {
+                let mut body: Text<96> = Text::new();
+                write_limit(&mut body, limit)?;
+                write!(
+                    out,
+                    "PATCH /rest{}/{id} HTTP/1.1\r\n{lines}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                    menu.path(),
+                    body.len(),
+                )
+            }
+        }
+    }
+}
+
+/// Reads one object of the answer to `intent`; `None` when it is of something else.
+fn read(intent: &Intent, object: &[u8]) -> Option<Item> {
+    match intent {
+        Intent::ReadResource => json::resource(object).map(Item::Resource),
+        Intent::ReadQueues(menu) => json::queue(object, *menu).map(Item::Queue),
+        Intent::ReadInterface(name) => json::interface(object, name).map(|(rx, tx)| Item::Interface { rx, tx }),
+        Intent::SetLimit { menu, id, .. } => {
+            json::queue(object, *menu).filter(|row| row.id == *id).map(Item::Queue)
+        }
+    }
+}
+
+fn get(out: &mut Bytes<'_>, lines: &str, path: core::fmt::Arguments<'_>) -> core::fmt::Result {
+    write!(out, "GET {path} HTTP/1.1\r\n{lines}\r\n")
+}
+
+/// `{"max-limit":"…"}`: the tree holds one rate, a simple queue both, upload first.
+fn write_limit(out: &mut Text<96>, limit: &Limit) -> core::fmt::Result {
+    match limit {
+        Limit::Original(text) => write!(out, r#"{{"max-limit":"{text}"}}"#),
+        Limit::Controlled { download: Some(rate), upload: None } | Limit::Controlled { download: None, upload: Some(rate) } => {
+            write!(out, r#"{{"max-limit":"{}"}}"#, rate.rate().bps())
+        }
+        Limit::Controlled { download: Some(down), upload: Some(up) } => {
+            write!(out, r#"{{"max-limit":"{}/{}"}}"#, up.rate().bps(), down.rate().bps())
+        }
+        Limit::Controlled { download: None, upload: None } => {
+            debug_assert!(false, "a limit for {:?} that limits nothing", Direction::BOTH);
+            Err(core::fmt::Error)
+        }
+    }
+}
+
+/// A path segment: everything but unreserved characters is percent-encoded.
+struct Escaped<'a>(&'a str);
+
+impl core::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.bytes().try_for_each(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => f.write_char(char::from(b)),
+            _ => write!(f, "%{b:02X}"),
+        })
+    }
+}
+
+/// Formatting into a fixed byte buffer.
+struct Bytes<'a>(&'a mut heapless::Vec<u8, MAX_REQUEST>);
+
+impl core::fmt::Write for Bytes<'_> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        self.0.extend_from_slice(s.as_bytes()).map_err(|_| core::fmt::Error)
+    }
+}
