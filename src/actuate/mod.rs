@@ -1,1 +1,444 @@
-//! actuate
+//! Wanted against observed limits → the next router request. Pure: time is an argument.
+//!
+//! Stands between decide and routeros. Per queue it keeps what is wanted and what the router was
+//! seen to have; whenever the link is free, the most urgent difference becomes the next
+//! [`Intent`]: cut, then rise, then verification and statistics. Nothing is queued, so the latest
+//! wish always wins, and a failure needs no undoing: the next choice is made from the state as it
+//! is then.
+//!
+//! Terms: *original* is the operator's own limit, journalled before our first write; *ours* is the
+//! limit that we set and the router confirmed; a *repair* puts back ours when something else was
+//! found.
+
+mod direction;
+mod queue;
+
+pub use direction::DirectionCheck;
+pub use queue::QueueSpec;
+
+use crate::types::{
+    Bitrate, Controlled, Direction, Duration, EventKind, Exchange, Instant, Intent, Item, LinkStats, MAX_WANS, Menu,
+    RouterError, RouterInfo, Text, Verbatim, WanId,
+};
+use queue::{Farewell, Queue, Urgency};
+
+/// How long the list of queues is not asked again after a queue was not found or is unusable.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Uptime and flash counters are read this often, beside once per connection.
+const RESOURCE_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long the first write waits for the counters to tell the directions apart.
+const DIRECTION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Statistics this many intervals late go before everything else once, so that a long run of cuts
+/// does not make the law blind.
+const STARVED: u32 = 4;
+
+/// The most events kept until the daemon takes them; taken after every request.
+const EVENTS: usize = 32;
+
+/// How eagerly to write and to read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// A rise smaller than this part of the present limit is not worth a write…
+    pub rise_fraction: f64,
+    /// …nor one smaller than this (unless it reaches the ceiling of its range).
+    pub rise_minimum: Bitrate,
+    /// Shortest time between a write and a following rise of the same queue.
+    pub rise_spacing: Duration,
+    /// Time between statistics while a line is loaded.
+    pub read_loaded: Duration,
+    /// Time between statistics while all lines are idle; read-back happens at least this often.
+    pub read_idle: Duration,
+}
+
+/// What the daemon's end shall leave on the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Whatever is set.
+    Keep,
+    /// The operator's originals.
+    Restore,
+    /// The rates last given to [`Actuator::want`].
+    Rate,
+}
+
+/// One WAN as actuate sees it.
+#[derive(Clone, Debug, Default)]
+struct Wan {
+    stats: Option<LinkStats>,
+    check: Option<DirectionCheck>,
+    /// Nothing has been measured yet: no write.
+    may_write: bool,
+}
+
+/// All queues of one router.
+#[derive(Clone, Debug)]
+pub struct Actuator {
+    settings: Settings,
+    queues: Vec<Queue>,
+    wans: Vec<Wan>,
+    interfaces: Vec<Option<Text<32>>>,
+    /// When each menu is to be read next; `None` for a menu in which we have no queue.
+    read_at: [Option<Instant>; 2],
+    resource_at: Instant,
+    interface_due: Option<WanId>,
+    info: RouterInfo,
+    loaded: bool,
+    leaving: Option<Exit>,
+    first_seen: Option<Instant>,
+    events: heapless::Deque<EventKind, EVENTS>,
+    counters: Counters,
+}
+
+/// What was done to the router since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Limits set and confirmed.
+    pub writes: u64,
+    /// Limits found to differ from ours.
+    pub repairs: u64,
+    /// Lists of queues read.
+    pub reads: u64,
+}
+
+const fn menu_index(menu: Menu) -> usize {
+    match menu {
+        Menu::Tree => 0,
+        Menu::Simple => 1,
+    }
+}
+
+impl Actuator {
+    /// For these queues; `interfaces` names, per WAN, the router's interface to check directions
+    /// against.
+    #[must_use]
+    pub fn new(settings: Settings, queues: Vec<QueueSpec>, interfaces: Vec<Option<Text<32>>>) -> Self {
+        let uses = |menu| queues.iter().any(|q| q.menu == menu).then_some(Instant::ZERO);
+        let wans = interfaces.iter().map(|i| Wan { check: i.as_ref().map(|_| DirectionCheck::default()), ..Wan::default() });
+        Self {
+            read_at: [uses(Menu::Tree), uses(Menu::Simple)],
+            wans: wans.collect(),
+            queues: queues.into_iter().map(Queue::new).collect(),
+            settings,
+            interfaces,
+            resource_at: Instant::ZERO,
+            interface_due: None,
+            info: RouterInfo::default(),
+            loaded: false,
+            leaving: None,
+            first_seen: None,
+            events: heapless::Deque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes over what an earlier actuator knows of queues that remain (reload).
+    pub fn inherit(&mut self, old: &Self) {
+        for queue in &mut self.queues {
+            if let Some(known) = old.queues.iter().find(|q| q.spec == queue.spec) {
+                *queue = known.clone();
+            } else if let Some(known) = old.queues.iter().find(|q| q.is_same_object(&queue.spec)) {
+                queue.original.clone_from(&known.original);
+                queue.journalled = known.journalled;
+            }
+        }
+        self.info = old.info.clone();
+        self.first_seen = old.first_seen;
+        self.counters = old.counters;
+    }
+
+    /// The rates that the shapers of `wan` shall have.
+    pub fn want(&mut self, wan: WanId, rates: [Controlled; 2]) {
+        if let Some(w) = self.wans.get_mut(wan.index()) {
+            w.may_write = true;
+        }
+        for queue in &mut self.queues {
+            for direction in Direction::BOTH {
+                if queue.spec.serves(wan, direction) {
+                    queue.wanted[index(direction)] = Some(rates[index(direction)]);
+                }
+            }
+        }
+    }
+
+    /// Whether any line is loaded: statistics are then read more often.
+    pub fn set_loaded(&mut self, now: Instant, loaded: bool) {
+        if loaded && !self.loaded {
+            for at in self.read_at.iter_mut().flatten() {
+                *at = (*at).min(now + self.settings.read_loaded);
+            }
+        }
+        self.loaded = loaded;
+    }
+
+    /// The next request, when the link is free.
+    #[must_use]
+    pub fn next(&mut self, now: Instant) -> Option<Intent> {
+        if let Some(exit) = self.leaving {
+            return self.queues.iter().find_map(|q| match q.leave(exit) {
+                Farewell::Done => None,
+                Farewell::Look(menu) => Some(Intent::ReadQueues(menu)),
+                Farewell::Set(request) => Some(request),
+            });
+        }
+        if self.resource_at <= now {
+            return Some(Intent::ReadResource);
+        }
+        let starved = self.read_interval() * STARVED;
+        self.next_read(now, starved)
+            .or_else(|| self.next_write(now))
+            .or_else(|| self.next_interface())
+            .or_else(|| self.next_read(now, Duration::ZERO))
+    }
+
+    /// A list that has been due for longer than `late`.
+    fn next_read(&self, now: Instant, late: Duration) -> Option<Intent> {
+        [Menu::Tree, Menu::Simple]
+            .into_iter()
+            .find(|m| self.read_at[menu_index(*m)].is_some_and(|at| at + late <= now))
+            .map(Intent::ReadQueues)
+    }
+
+    fn next_write(&self, now: Instant) -> Option<Intent> {
+        let writable = self.queues.iter().filter(|q| self.may_write(q, now));
+        let (_, queue) = writable
+            .filter_map(|q| q.urgency(now, &self.settings).map(|u| (u, q)))
+            .min_by_key(|(urgency, q)| (*urgency != Urgency::Cut, q.last_write))?;
+        queue.set_wanted()
+    }
+
+    fn next_interface(&mut self) -> Option<Intent> {
+        let wan = self.interface_due.take()?;
+        self.interfaces.get(wan.index())?.clone().map(Intent::ReadInterface)
+    }
+
+    /// Not before everything that must come first: the original is safe in the journal, something
+    /// was measured, and the counters do not contradict the directions.
+    fn may_write(&self, queue: &Queue, now: Instant) -> bool {
+        let patient = self.first_seen.is_none_or(|seen| now.since(seen) < DIRECTION_PATIENCE);
+        queue.journalled
+            && queue.spec.wans().all(|wan| {
+                self.wans.get(wan.index()).is_some_and(|w| {
+                    w.may_write
+                        && w.check.as_ref().is_none_or(|check| match check.verdict() {
+                            Some(right) => right,
+                            None => !patient,
+                        })
+                })
+            })
+    }
+
+    /// Takes one thing the router told, in answer to the request under way.
+    pub fn observe(&mut self, item: Item) {
+        match item {
+            Item::Resource(info) => {
+                let rebooted = matches!((info.uptime, self.info.uptime), (Some(new), Some(old)) if new < old);
+                self.info = info;
+                if rebooted {
+                    self.queues.iter_mut().for_each(Queue::forget);
+                }
+            }
+            Item::Queue(row) => {
+                if let Some(queue) = self.queues.iter_mut().find(|q| q.is_row(&row)) {
+                    queue.stage(row);
+                }
+            }
+            Item::Interface { rx, tx } => self.check_direction(rx, tx),
+        }
+    }
+
+    /// A request is on its way.
+    pub fn started(&mut self, intent: &Intent) {
+        if let Intent::SetLimit { id, .. } = intent {
+            self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::sent);
+        }
+    }
+
+    /// The request has ended.
+    pub fn finished(&mut self, now: Instant, intent: &Intent, result: Result<Exchange, RouterError>) {
+        match (intent, result) {
+            (Intent::ReadResource, Ok(_)) => self.resource_at = now + RESOURCE_EVERY,
+            (Intent::ReadQueues(menu), Ok(exchange)) => self.list_read(now, *menu, exchange),
+            (Intent::SetLimit { id, limit, .. }, Ok(exchange)) => {
+                let events = &mut self.events;
+                if let Some(queue) = self.queues.iter_mut().find(|q| q.has_id(id)) {
+                    self.counters.writes += 1;
+                    queue.written(exchange.midpoint(), limit, |event| push(events, event));
+                }
+            }
+            (Intent::SetLimit { id, menu, .. }, Err(RouterError::NotFound)) => {
+                self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::forget);
+                self.read_at[menu_index(*menu)] = Some(now);
+            }
+            (intent, Err(_)) => {
+                self.queues.iter_mut().for_each(Queue::unstage);
+                if let Intent::SetLimit { menu, .. } = intent {
+                    self.read_at[menu_index(*menu)] = Some(now);
+                }
+            }
+            (Intent::ReadInterface(_), Ok(_)) => {}
+        }
+    }
+
+    /// The connection is new: nothing is believed before it was read again.
+    pub fn reconnected(&mut self, now: Instant) {
+        self.resource_at = now;
+        for at in self.read_at.iter_mut().flatten() {
+            *at = now;
+        }
+    }
+
+    fn list_read(&mut self, now: Instant, menu: Menu, exchange: Exchange) {
+        self.counters.reads += 1;
+        let mut interval = self.read_interval();
+        let events = &mut self.events;
+        for queue in self.queues.iter_mut().filter(|q| q.spec.menu == menu) {
+            if queue.listed(exchange.midpoint(), |event| push(events, event)) {
+                self.counters.repairs += 1;
+            }
+            if queue.fault.is_some() {
+                interval = RESOLVE_AGAIN;
+            } else {
+                self.first_seen.get_or_insert(now);
+            }
+        }
+        self.read_at[menu_index(menu)] = Some(now + interval);
+        self.update_statistics(exchange);
+        self.interface_due = (0..self.wans.len())
+            .filter(|&i| self.wans[i].check.as_ref().is_some_and(|c| c.verdict().is_none()))
+            .find_map(WanId::new);
+    }
+
+    fn update_statistics(&mut self, exchange: Exchange) {
+        for (i, wan) in self.wans.iter_mut().enumerate() {
+            let Some(id) = WanId::new(i) else { continue };
+            let find = |direction| {
+                self.queues.iter().find(|q| q.spec.serves(id, direction)).and_then(|q| q.statistics(direction))
+            };
+            if let (Some(down), Some(up)) = (find(Direction::Download), find(Direction::Upload)) {
+                wan.stats = Some(LinkStats {
+                    at: exchange.midpoint(),
+                    uncertainty: exchange.latency() / 2,
+                    achieved: [down.achieved, up.achieved],
+                    dropped: [down.dropped, up.dropped],
+                    queued_bytes: [down.queued_bytes, up.queued_bytes],
+                });
+            }
+        }
+    }
+
+    /// The interface that was asked for is that of the first WAN still unchecked.
+    fn check_direction(&mut self, rx: u64, tx: u64) {
+        let Some(i) = self.wans.iter().position(|w| w.check.as_ref().is_some_and(|c| c.verdict().is_none())) else {
+            return;
+        };
+        let Some(id) = WanId::new(i) else { return };
+        let bytes = |direction| {
+            self.queues.iter().find(|q| q.spec.serves(id, direction)).and_then(|q| q.bytes(direction))
+        };
+        if let (Some(down), Some(up)) = (bytes(Direction::Download), bytes(Direction::Upload))
+            && let Some(check) = &mut self.wans[i].check
+        {
+            check.read([down, up], [rx, tx]);
+            if check.verdict() == Some(false) {
+                push(&mut self.events, EventKind::Swapped { wan: id });
+            }
+        }
+    }
+
+    const fn read_interval(&self) -> Duration {
+        if self.loaded { self.settings.read_loaded } else { self.settings.read_idle }
+    }
+
+    /// When [`Actuator::next`] may have something that it had not before, without any input.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.read_at.iter().flatten().copied().fold(self.resource_at, Instant::min)
+    }
+
+    /// The operator's originals are known but not yet safe: they must be journalled before
+    /// anything is written.
+    #[must_use]
+    pub fn journal_due(&self) -> bool {
+        self.queues.iter().any(|q| q.original.is_some() && !q.journalled)
+    }
+
+    /// The originals: menu, name and limit of each queue for which one is known.
+    pub fn originals(&self) -> impl Iterator<Item = (Menu, &str, &Verbatim)> {
+        self.queues.iter().filter_map(|q| q.original.as_ref().map(|o| (q.spec.menu, q.spec.name.as_str(), o)))
+    }
+
+    /// An original from the journal: it outranks whatever the router shows.
+    pub fn restore_original(&mut self, menu: Menu, name: &str, original: &Verbatim) {
+        for queue in self.queues.iter_mut().filter(|q| q.spec.menu == menu && q.spec.name == name) {
+            queue.original = Some(original.clone());
+            queue.journalled = true;
+        }
+    }
+
+    /// The originals are on the medium.
+    pub fn journalled(&mut self) {
+        self.queues.iter_mut().filter(|q| q.original.is_some()).for_each(|q| q.journalled = true);
+    }
+
+    /// From now on only what `exit` asks for is written.
+    pub fn leave(&mut self, exit: Exit) {
+        self.leaving = Some(exit);
+    }
+
+    /// Whether the router shows what the exit asked for, as far as we ever changed it.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.leaving.is_some_and(|exit| self.queues.iter().all(|q| q.leave(exit) == Farewell::Done))
+    }
+
+    /// Newest statistics of a WAN.
+    #[must_use]
+    pub fn statistics(&self, wan: WanId) -> Option<&LinkStats> {
+        self.wans.get(wan.index())?.stats.as_ref()
+    }
+
+    /// The limit of a direction as the router last showed it; zero is unlimited.
+    #[must_use]
+    pub fn observed(&self, wan: WanId, direction: Direction) -> Option<Bitrate> {
+        let queue = self.queues.iter().find(|q| q.spec.serves(wan, direction))?;
+        Some(queue.observed.as_ref()?.limits[index(direction)])
+    }
+
+    /// What the router says about itself.
+    #[must_use]
+    pub const fn info(&self) -> &RouterInfo {
+        &self.info
+    }
+
+    /// What was done to the router since the start.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What happened since the last call, one by one.
+    pub fn take_event(&mut self) -> Option<EventKind> {
+        self.events.pop_front()
+    }
+}
+
+/// Position of a direction in pairs: download first.
+const fn index(direction: Direction) -> usize {
+    match direction {
+        Direction::Download => 0,
+        Direction::Upload => 1,
+    }
+}
+
+/// The oldest event gives way: the present counts more.
+fn push(events: &mut heapless::Deque<EventKind, EVENTS>, event: EventKind) {
+    if events.is_full() {
+        events.pop_front();
+    }
+    let _ = events.push_back(event);
+}
+
+const _: () = assert!(MAX_WANS <= 8, "EVENTS holds two per queue and WAN");

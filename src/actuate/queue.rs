@@ -1,0 +1,294 @@
+//! One queue on the router: who it serves, what it has, what it shall have.
+
+use super::{Exit, Settings, index};
+use crate::types::{
+    Bitrate, Controlled, Direction, Duration, EventKind, Instant, Intent, Limit, Menu, Name, QueueCounters, QueueFault, QueueId,
+    QueueRow, Verbatim, WanId,
+};
+
+/// A rise too small to be worth a write is made all the same when nothing was written for this
+/// long, so that the router ends up with exactly what is wanted.
+const SMALL_RISE_AFTER: Duration = Duration::from_secs(10);
+
+/// A queue by its exact name, and what it carries. A queue of the tree carries one direction of
+/// one WAN, a simple queue both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSpec {
+    /// Its menu.
+    pub menu: Menu,
+    /// Its exact name.
+    pub name: Name,
+    /// The WAN whose download and upload it carries.
+    pub serves: [Option<WanId>; 2],
+}
+
+impl QueueSpec {
+    /// Whether it carries this direction of `wan`.
+    #[must_use]
+    pub fn serves(&self, wan: WanId, direction: Direction) -> bool {
+        self.serves[index(direction)] == Some(wan)
+    }
+
+    /// The WANs it carries.
+    pub fn wans(&self) -> impl Iterator<Item = WanId> {
+        self.serves.into_iter().flatten()
+    }
+}
+
+/// What is left to do before the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// Nothing.
+    Done,
+    /// The queue must be looked up again first.
+    Look(Menu),
+    /// This request.
+    Set(Intent),
+}
+
+/// Why a write is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// The router lets more through than it shall.
+    Cut,
+    /// The router lets less through than it may.
+    Rise,
+}
+
+/// What the router was seen to have.
+#[derive(Clone, Debug)]
+pub(super) struct Observed {
+    pub(super) max_limit: Verbatim,
+    pub(super) limits: [Bitrate; 2],
+}
+
+/// Counters at one moment, and the statistics since the moment before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    at: Instant,
+    counters: [QueueCounters; 2],
+    statistics: [Option<Statistics>; 2],
+}
+
+/// Statistics of one direction between two readings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statistics {
+    pub(super) achieved: Option<Bitrate>,
+    pub(super) dropped: u64,
+    pub(super) queued_bytes: u64,
+}
+
+/// One queue.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub(super) spec: QueueSpec,
+    pub(super) wanted: [Option<Controlled>; 2],
+    pub(super) observed: Option<Observed>,
+    pub(super) original: Option<Verbatim>,
+    pub(super) journalled: bool,
+    pub(super) fault: Option<QueueFault>,
+    pub(super) last_write: Instant,
+    id: Option<QueueId>,
+    ours: Option<Observed>,
+    /// A write was sent whose outcome is not known: nothing is believed before the next list.
+    unsure: bool,
+    staged: Option<QueueRow>,
+    matches: u8,
+    reading: Option<Reading>,
+}
+
+impl Queue {
+    pub(super) fn new(spec: QueueSpec) -> Self {
+        Self {
+            spec,
+            wanted: [None; 2],
+            observed: None,
+            original: None,
+            journalled: false,
+            fault: None,
+            last_write: Instant::ZERO,
+            id: None,
+            ours: None,
+            unsure: false,
+            staged: None,
+            matches: 0,
+            reading: None,
+        }
+    }
+
+    pub(super) fn is_same_object(&self, spec: &QueueSpec) -> bool {
+        self.spec.menu == spec.menu && self.spec.name == spec.name
+    }
+
+    pub(super) fn has_id(&self, id: &QueueId) -> bool {
+        self.id.as_ref() == Some(id)
+    }
+
+    /// Exact comparison here: the router's own filters lie about names with special characters.
+    pub(super) fn is_row(&self, row: &QueueRow) -> bool {
+        self.spec.menu == row.menu && self.spec.name == row.name
+    }
+
+    /// Keeps a row until its list is complete; a list may have several of one name.
+    pub(super) fn stage(&mut self, row: QueueRow) {
+        self.matches = self.matches.saturating_add(1);
+        self.staged = Some(row);
+    }
+
+    /// The list broke off: its rows prove nothing.
+    pub(super) fn unstage(&mut self) {
+        self.staged = None;
+        self.matches = 0;
+    }
+
+    /// The router may have given everything a new id and other limits.
+    pub(super) fn forget(&mut self) {
+        self.id = None;
+        self.observed = None;
+        self.reading = None;
+    }
+
+    /// The list is complete. Returns whether the router had another limit than ours.
+    pub(super) fn listed(&mut self, at: Instant, mut tell: impl FnMut(EventKind)) -> bool {
+        let row = self.staged.take();
+        let fault = match (&row, core::mem::take(&mut self.matches)) {
+            (None, _) | (_, 0) => Some(QueueFault::Missing),
+            (_, 2..) => Some(QueueFault::Ambiguous),
+            (Some(row), _) if row.disabled => Some(QueueFault::Disabled),
+            (Some(row), _) if row.dynamic => Some(QueueFault::Dynamic),
+            (Some(row), _) if row.invalid => Some(QueueFault::Invalid),
+            _ => None,
+        };
+        if fault != self.fault {
+            self.fault = fault;
+            if let Some(why) = fault {
+                self.each_direction(|wan, direction| tell(EventKind::QueueUnusable { wan, direction, why }));
+            }
+        }
+        let Some(row) = row.filter(|_| fault.is_none()) else {
+            self.forget();
+            return false;
+        };
+        let repair = self.ours.as_ref().is_some_and(|ours| ours.limits != row.limits);
+        if repair {
+            self.ours = None; // told once; writing it back makes it ours again
+            self.each_direction(|wan, direction| {
+                tell(EventKind::Repaired { wan, direction, found: row.limits[index(direction)] });
+            });
+        }
+        self.adopt(at, row);
+        repair
+    }
+
+    /// The router has confirmed a change with the object as it is now.
+    pub(super) fn written(&mut self, at: Instant, limit: &Limit, mut tell: impl FnMut(EventKind)) {
+        let Some(row) = self.staged.take() else { return };
+        self.matches = 0;
+        self.last_write = at;
+        let limits = row.limits;
+        let max_limit = row.max_limit.clone();
+        self.adopt(at, row);
+        if let Limit::Controlled { .. } = limit {
+            self.ours = Some(Observed { max_limit, limits });
+            self.each_direction(|wan, direction| {
+                tell(EventKind::Confirmed { wan, direction, rate: limits[index(direction)] });
+            });
+        }
+    }
+
+    fn adopt(&mut self, at: Instant, row: QueueRow) {
+        self.unsure = false;
+        self.original.get_or_insert_with(|| row.max_limit.clone());
+        self.id = Some(row.id);
+        self.observed = Some(Observed { max_limit: row.max_limit, limits: row.limits });
+        let previous = self.reading;
+        let statistics = [0, 1].map(|i| {
+            let (new, old) = (row.counters[i], previous?.counters[i]);
+            let elapsed = at.since(previous?.at);
+            Some(Statistics {
+                // Counters that go backwards are a reset, not a rate.
+                achieved: new.bytes.checked_sub(old.bytes).map(|bytes| Bitrate::of(bytes, elapsed)),
+                dropped: new.dropped.saturating_sub(old.dropped),
+                queued_bytes: new.queued_bytes,
+            })
+        });
+        self.reading = Some(Reading { at, counters: row.counters, statistics });
+    }
+
+    pub(super) fn statistics(&self, direction: Direction) -> Option<Statistics> {
+        self.reading?.statistics[index(direction)]
+    }
+
+    pub(super) fn bytes(&self, direction: Direction) -> Option<u64> {
+        Some(self.reading?.counters[index(direction)].bytes)
+    }
+
+    fn each_direction(&self, mut tell: impl FnMut(WanId, Direction)) {
+        for direction in Direction::BOTH {
+            if let Some(wan) = self.spec.serves[index(direction)] {
+                tell(wan, direction);
+            }
+        }
+    }
+
+    /// Whether the wanted limit is worth a write now. A limit of zero is unlimited: more than
+    /// anything wanted.
+    pub(super) fn urgency(&self, now: Instant, settings: &Settings) -> Option<Urgency> {
+        let observed = self.observed.as_ref().filter(|_| !self.unsure)?;
+        let mut urgency = None;
+        for direction in Direction::BOTH {
+            let Some(wanted) = self.wanted[index(direction)].map(Controlled::rate) else { continue };
+            let has = observed.limits[index(direction)];
+            if wanted == has {
+            } else if has == Bitrate::ZERO || wanted < has {
+                return Some(Urgency::Cut);
+            } else {
+                let step = has.as_f64() * settings.rise_fraction;
+                let worth = step.max(settings.rise_minimum.as_f64());
+                let waited = now.since(self.last_write);
+                let spaced = waited >= settings.rise_spacing && wanted.as_f64() - has.as_f64() >= worth;
+                if self.ours.is_none() || spaced || waited >= SMALL_RISE_AFTER {
+                    urgency = Some(Urgency::Rise);
+                }
+            }
+        }
+        urgency
+    }
+
+    /// The request that makes the wanted limit real; both directions of a simple queue at once.
+    pub(super) fn set_wanted(&self) -> Option<Intent> {
+        let carried = |d| self.spec.serves[index(d)].and(self.wanted[index(d)]);
+        let limit =
+            Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
+        self.set(limit)
+    }
+
+    /// A write has been sent.
+    pub(super) fn sent(&mut self) {
+        self.unsure = true;
+    }
+
+    /// What is still to do so that the router ends up as `exit` says.
+    pub(super) fn leave(&self, exit: Exit) -> Farewell {
+        let touched = self.ours.is_some() || self.unsure;
+        let Some(observed) = self.observed.as_ref().filter(|_| self.journalled && exit != Exit::Keep) else {
+            return if touched && exit != Exit::Keep { Farewell::Look(self.spec.menu) } else { Farewell::Done };
+        };
+        let request = match exit {
+            Exit::Restore => self
+                .original
+                .as_ref()
+                .filter(|original| self.unsure || **original != observed.max_limit)
+                .and_then(|original| self.set(Limit::Original(original.clone()))),
+            _ => {
+                let differs = |d| self.wanted[index(d)].is_some_and(|w| w.rate() != observed.limits[index(d)]);
+                if self.unsure || Direction::BOTH.into_iter().any(differs) { self.set_wanted() } else { None }
+            }
+        };
+        request.map_or(Farewell::Done, Farewell::Set)
+    }
+
+    fn set(&self, limit: Limit) -> Option<Intent> {
+        Some(Intent::SetLimit { menu: self.spec.menu, id: self.id.clone()?, limit })
+    }
+}
