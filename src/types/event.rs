@@ -107,11 +107,45 @@ pub enum EventKind {
         /// How many faults it has.
         faults: u32,
     },
+    /// Events of one class were not logged, because there were too many.
+    Suppressed {
+        /// Their class, see [`EventKind::class`].
+        class: u8,
+        /// How many.
+        lines: u32,
+    },
     /// The state could not be saved.
     SaveFailed {
         /// By its number.
         errno: i32,
     },
+}
+
+impl EventKind {
+    /// How many classes there are.
+    pub const CLASSES: usize = 15;
+
+    /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
+    #[must_use]
+    pub const fn class(&self) -> usize {
+        match self {
+            Self::State { .. } => 0,
+            Self::Signal { .. } => 1,
+            Self::ReflectorOut { .. } => 2,
+            Self::ReflectorBack { .. } => 3,
+            Self::Confirmed { .. } => 4,
+            Self::Repaired { .. } => 5,
+            Self::RouterFault(_) => 6,
+            Self::RouterBack { .. } => 7,
+            Self::QueueUnusable { .. } => 8,
+            Self::Swapped { .. } => 9,
+            Self::Overrun { .. } => 10,
+            Self::Reloaded => 11,
+            Self::ReloadRefused { .. } => 12,
+            Self::SaveFailed { .. } => 13,
+            Self::Suppressed { .. } => 14,
+        }
+    }
 }
 
 /// What took longer than a cycle.

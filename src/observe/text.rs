@@ -1,0 +1,154 @@
+//! Events in plain words.
+
+use crate::types::{Event, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
+use core::fmt;
+use log::Level;
+
+/// What each class of events is about, by its number.
+const CLASSES: [&str; EventKind::CLASSES] = [
+    "congestion states",
+    "signal quality",
+    "reflectors taken out",
+    "reflectors coming back",
+    "confirmed limits",
+    "repaired limits",
+    "router faults",
+    "the router answering again",
+    "unusable queues",
+    "swapped directions",
+    "skipped cycles",
+    "reloads",
+    "refused reloads",
+    "failed saves",
+    "suppressed lines",
+];
+
+/// An event that prints as a sentence; `names` are those of the WANs, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Described<'a, N> {
+    /// The event.
+    pub kind: &'a EventKind,
+    /// Names of the WANs, in order.
+    pub names: &'a [N],
+}
+
+/// How loud an event is.
+#[must_use]
+pub fn level(kind: &EventKind) -> Level {
+    match kind {
+        EventKind::QueueUnusable { .. } | EventKind::Swapped { .. } | EventKind::ReloadRefused { .. } => Level::Error,
+        EventKind::RouterFault(_)
+        | EventKind::Repaired { .. }
+        | EventKind::SaveFailed { .. }
+        | EventKind::ReflectorOut { .. }
+        | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
+        EventKind::Confirmed { .. } | EventKind::Overrun { .. } => Level::Debug,
+        EventKind::State { from, to, .. } if from.max(to) <= &State::Yellow => Level::Debug,
+        EventKind::State { .. }
+        | EventKind::Signal { .. }
+        | EventKind::ReflectorBack { .. }
+        | EventKind::RouterBack { .. }
+        | EventKind::Suppressed { .. }
+        | EventKind::Reloaded => Level::Info,
+    }
+}
+
+impl<N: AsRef<str>> Described<'_, N> {
+    fn name(&self, wan: WanId) -> &str {
+        self.names.get(wan.index()).map_or("?", AsRef::as_ref)
+    }
+}
+
+impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self.kind {
+            EventKind::State { wan, direction, from, to, delay, rate, reason } => write!(
+                f,
+                "{} {}: {} -> {} at {rate}, {delay} above baseline: {}",
+                self.name(wan),
+                direction.name(),
+                from.name(),
+                to.name(),
+                reason.text()
+            ),
+            EventKind::Signal { wan, from, to } => {
+                write!(f, "{}: {} (was: {})", self.name(wan), signal(to), signal(from))
+            }
+            EventKind::ReflectorOut { wan, reflector } => {
+                write!(f, "{}: reflector {reflector} taken out: silent or far off the others", self.name(wan))
+            }
+            EventKind::ReflectorBack { wan, reflector } => {
+                write!(f, "{}: reflector {reflector} is back", self.name(wan))
+            }
+            EventKind::Confirmed { wan, direction, rate } => {
+                write!(f, "{} {}: router confirmed {rate}", self.name(wan), direction.name())
+            }
+            EventKind::Repaired { wan, direction, found } => write!(
+                f,
+                "{} {}: the router had {found} instead of our limit (a reboot, a script or a person?); repairing",
+                self.name(wan),
+                direction.name()
+            ),
+            EventKind::RouterFault(error) => write!(f, "router: {error}"),
+            EventKind::RouterBack { failures } => write!(f, "router: answers again after {failures} failures"),
+            EventKind::QueueUnusable { wan, direction, why } => {
+                write!(f, "{} {}: {}", self.name(wan), direction.name(), queue_fault(why))
+            }
+            EventKind::Swapped { wan } => write!(
+                f,
+                "{}: the counters say that the download and upload queues are swapped; nothing is written. \
+                 Swap the queue names in the configuration, or the parents on the router",
+                self.name(wan)
+            ),
+            EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::Reloaded => f.write_str("configuration read again, in force now"),
+            EventKind::ReloadRefused { faults } => {
+                write!(f, "configuration refused because of {faults} faults; the old one stays in force")
+            }
+            EventKind::Suppressed { class, lines } => {
+                write!(f, "{lines} more lines about {} in the last minute suppressed", CLASSES[usize::from(class)])
+            }
+            EventKind::SaveFailed { errno } => {
+                write!(f, "state can't be saved: {}", std::io::Error::from_raw_os_error(errno))
+            }
+        }
+    }
+}
+
+/// The quality of a measurement in a few words.
+const fn signal(signal: Signal) -> &'static str {
+    match signal {
+        Signal::WarmingUp => "warming up, nothing has answered yet",
+        Signal::Good => "reflectors answer",
+        Signal::Silent => "every reflector is silent",
+        Signal::Degraded => "reflectors silent, but the line is up (gateway or TCP answers)",
+        Signal::Down => "nothing answers, the WAN seems down",
+    }
+}
+
+const fn queue_fault(why: QueueFault) -> &'static str {
+    match why {
+        QueueFault::Missing => "the router has no queue of this name; create it or correct the name (`wanctl check`)",
+        QueueFault::Ambiguous => "several queues have this name; rename all but one on the router",
+        QueueFault::Disabled => "the queue is disabled; enable it on the router",
+        QueueFault::Invalid => "the queue is invalid on the router: its parent, packet mark or queue type is missing",
+        QueueFault::Dynamic => "the queue is dynamic and can't be changed; create a static one",
+    }
+}
+
+const fn overrun(cause: OverrunCause) -> &'static str {
+    match cause {
+        OverrunCause::Handshake => "TLS handshake with the router",
+        OverrunCause::StateWrite => "writing the state file was slow",
+        OverrunCause::Reload => "reading the configuration",
+        OverrunCause::Host => "the machine was busy elsewhere",
+    }
+}
+
+/// One line per event with its age, for SIGUSR1.
+pub fn listing<'a, N: AsRef<str>>(
+    events: impl Iterator<Item = &'a Event>,
+    names: &'a [N],
+) -> impl Iterator<Item = (crate::types::Instant, Described<'a, N>)> {
+    events.map(move |event| (event.at, Described { kind: &event.kind, names }))
+}
