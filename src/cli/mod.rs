@@ -1,1 +1,147 @@
-//! cli
+//! The command line: what the user can ask for, and how the program answers.
+//!
+//! Data go to standard output, everything else to standard error. Exit codes are those of
+//! [`Exit`]; they are part of the interface.
+
+mod adopt;
+mod check;
+#[cfg(feature = "sim")]
+mod demo;
+mod replay;
+mod run;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::{self, Config};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything as asked.
+    Ok = 0,
+    /// It could not be done; the reason was printed.
+    Failed = 1,
+    /// The configuration (or the command line) is wrong; all faults were printed.
+    BadConfig = 2,
+    /// `check` found something that needs mending.
+    Findings = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+const AFTER: &str = "\
+Exit codes: 0 done; 1 failed; 2 bad configuration or command line;
+            3 `check` found something to mend.
+Signals to `run`: TERM, INT stop in order; HUP reads the configuration again;
+            USR1 logs one line per WAN.";
+
+/// Runs the command that `arguments` ask for (the first one is the program's name).
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::BadConfig } else { Exit::Ok };
+        }
+    };
+    match matches.subcommand() {
+        Some(("run", m)) => run::main(&config_path(m)),
+        Some(("check", m)) => check::main(&config_path(m), m.get_flag("offline")),
+        Some(("replay", m)) => replay::main(
+            &config_path(m),
+            m.get_one::<String>("wan").map_or("", String::as_str),
+            m.get_one::<PathBuf>("trace").map_or(Path::new(""), PathBuf::as_path),
+        ),
+        Some(("adopt", m)) => adopt::main(&config_path(m)),
+        #[cfg(feature = "sim")]
+        Some(("demo", m)) => demo::main(m.get_flag("plain")),
+        _ => Exit::BadConfig,
+    }
+}
+
+fn config_path(matches: &ArgMatches) -> PathBuf {
+    matches.get_one::<PathBuf>("config").cloned().unwrap_or_default()
+}
+
+fn command() -> Command {
+    let config = || {
+        Arg::new("config")
+            .long("config")
+            .short('c')
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .default_value("/etc/wanctl/wanctl.toml")
+            .help("The configuration")
+    };
+    let command = Command::new("wanctl")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps an internet line free of bufferbloat:\nmeasures delay, decides rates, sets the CAKE queues of a MikroTik router.")
+        .after_help(AFTER)
+        .max_term_width(80)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("run").about("Control the line(s) until told to stop").arg(config()))
+        .subcommand(
+            Command::new("check").about("Check configuration, router and reflectors; change nothing").arg(config()).arg(
+                Arg::new("offline").long("offline").action(ArgAction::SetTrue).help("Check the configuration only"),
+            ),
+        )
+        .subcommand(
+            Command::new("replay")
+                .about("Feed a recorded RTT series through measure and decide")
+                .arg(config())
+                .arg(Arg::new("wan").long("wan").value_name("NAME").required(true).help("The WAN whose settings to use"))
+                .arg(
+                    Arg::new("trace")
+                        .value_name("TRACE.csv")
+                        .value_parser(value_parser!(PathBuf))
+                        .required(true)
+                        .help("A CSV file with a column rtt_ms, one row a cycle"),
+                ),
+        )
+        .subcommand(
+            Command::new("adopt")
+                .about("Take the router's present limits as the originals to restore at exit")
+                .arg(config()),
+        );
+    #[cfg(feature = "sim")]
+    let command = command.subcommand(
+        Command::new("demo").about("Show the main job on an embedded router and line (no root, no network)").arg(
+            Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Print lines instead of a live view"),
+        ),
+    );
+    command
+}
+
+/// Reads the configuration; warnings and faults go to standard error.
+fn load(path: &Path) -> Result<Config, Exit> {
+    match config::load(path, &|name| std::env::var(name).ok()) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+            Ok(config)
+        }
+        Err(faults) => {
+            eprintln!("{faults}");
+            Err(Exit::BadConfig)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn help_fits_eighty_columns() {
+        let help = super::command().render_help().to_string();
+        let widest = help.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+        assert!(widest <= 80, "{widest} columns:\n{help}");
+    }
+}

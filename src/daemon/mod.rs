@@ -1,1 +1,273 @@
-//! daemon
+//! The loop: measure, decide, actuate, every cycle, on one thread.
+//!
+//! [`Daemon::run`] is the screen to read first. The daemon owns the board and moves data between
+//! it and the pure parts; it decides nothing itself. It sleeps in one place ([`Board::wait`]) and
+//! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
+
+mod farewell;
+mod reload;
+mod report;
+mod schedule;
+mod setup;
+mod store;
+mod wan;
+
+pub use setup::{Problem, Setup};
+pub use store::{Restored, Store, Unusable};
+pub use wan::Wan;
+
+use crate::actuate::Actuator;
+use crate::config::Config;
+use crate::observe::{EventRing, Flood};
+use crate::routeros::{Client, Step};
+use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WallClock, WanId};
+use core::net::SocketAddr;
+use schedule::Schedule;
+use wanctl_hal::{Board, Clock, EchoEvent, LinkEvent, LinkIo, Ready, Signal};
+
+/// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
+/// follows at once.
+const DATAGRAMS: usize = 64;
+
+/// Most bytes taken from the router in one wake-up.
+const LINK_BYTES: usize = 4096;
+
+/// Shortest time between two writes of the state file.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// The same, once a write has taken longer than [`SLOW_SAVE`]: the medium is a slow one.
+const SAVE_SELDOM: Duration = Duration::from_secs(900);
+
+/// A write of the state file that takes longer than this is slow.
+const SLOW_SAVE: Duration = Duration::from_millis(20);
+
+/// How the daemon gets a new configuration when asked to reload: reads and checks the file, and
+/// prepares the board for a changed router. `Err` holds the number of faults, which were reported.
+pub type Reloader<B> = Box<dyn FnMut(&mut B) -> Result<Config, u32>>;
+
+/// What the loop has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Cycles run.
+    pub cycles: u64,
+    /// Cycles skipped because something took too long.
+    pub missed: u64,
+    /// Connections to the router.
+    pub connections: u64,
+    /// TLS handshakes in full.
+    pub handshakes: u64,
+    /// Most datagrams handled in one wake-up.
+    pub most_datagrams: usize,
+    /// State files written.
+    pub saves: u64,
+    /// Writes of the state file that took too long.
+    pub slow_saves: u64,
+}
+
+/// The loop and everything it holds.
+pub struct Daemon<B: Board> {
+    board: B,
+    config: Config,
+    wans: Vec<Wan>,
+    actuator: Actuator,
+    client: Client,
+    router: SocketAddr,
+    schedule: Schedule,
+    store: Store,
+    reloader: Reloader<B>,
+    events: EventRing,
+    flood: Flood,
+    names: Vec<String>,
+    counters: Counters,
+    link_buffer: Box<[u8; LINK_BYTES]>,
+    /// Requests and connections that failed since the last good answer.
+    failures: u32,
+    /// Input was left for the next wake-up, which must follow at once.
+    more: bool,
+    /// What has taken unusually long since the last cycle.
+    heavy: Option<OverrunCause>,
+    /// How many events were given to the log.
+    logged: u64,
+    saved_at: Instant,
+    save_every: Duration,
+    journal_at: Instant,
+    summary_at: Instant,
+}
+
+impl<B: Board> Daemon<B> {
+    /// Runs until a signal says stop; then leaves the router as configured, and saves the state.
+    pub fn run(&mut self) {
+        loop {
+            let ready = self.board.wait(self.next_wake());
+            let clock = self.board.clock();
+            if self.signals(ready, clock) {
+                return self.farewell();
+            }
+            self.step(ready, clock);
+        }
+    }
+
+    /// One wake-up.
+    pub fn step(&mut self, ready: Ready, clock: Clock) {
+        self.receive(ready, clock.now);
+        if let Some(missed) = self.schedule.due(clock.now) {
+            self.measure_decide(clock.now, missed);
+        }
+        self.probe(clock.now);
+        self.actuate(clock.now);
+        self.keep(clock);
+    }
+
+    /// Replies → measure. Bounded; what is left is taken in the next wake-up.
+    fn receive(&mut self, ready: Ready, now: Instant) {
+        let more = core::mem::take(&mut self.more);
+        for wan in &mut self.wans {
+            if ready.wans & (1 << wan.id.index()) == 0 && !more {
+                continue;
+            }
+            let mut taken = 0;
+            while let Some(event) = self.board.recv_echo(wan.id) {
+                match event {
+                    EchoEvent::Reply(reply) => drop(wan.measure.reply(&reply)),
+                    EchoEvent::Unreachable { to, sequence, .. } => wan.measure.unreachable(to, sequence),
+                    EchoEvent::ClockStep => wan.measure.clock_step(),
+                    EchoEvent::Malformed | EchoEvent::Foreign => wan.measure.noise(),
+                }
+                taken += 1;
+                if taken == DATAGRAMS {
+                    self.more = true;
+                    break;
+                }
+            }
+            self.counters.most_datagrams = self.counters.most_datagrams.max(taken);
+            while let Some(probe) = self.board.tcp_result(wan.id) {
+                wan.measure.tcp_result(now, probe.slot, probe.result);
+            }
+        }
+    }
+
+    /// measure → decide → what actuate shall want, for every WAN.
+    fn measure_decide(&mut self, now: Instant, missed: u32) {
+        let (events, actuator) = (&mut self.events, &mut self.actuator);
+        let mut tell = |kind| events.push(Event { at: now, kind });
+        let mut loaded = false;
+        for wan in &mut self.wans {
+            let stats = actuator.statistics(wan.id);
+            let verdict = wan.cycle(now, stats, &mut tell);
+            loaded |= wan.is_loaded(now, stats);
+            if wan.has_measured() {
+                actuator.want(wan.id, [verdict.download.rate, verdict.upload.rate]);
+            }
+            while let Some(change) = wan.measure.take_change() {
+                tell(reflector_event(wan.id, change));
+            }
+        }
+        actuator.set_loaded(now, loaded);
+        if missed > 0 {
+            tell(EventKind::Overrun { cycles: missed, cause: self.heavy.unwrap_or(OverrunCause::Host) });
+        }
+        self.heavy = None;
+        self.counters.cycles += 1;
+        self.counters.missed += u64::from(missed);
+    }
+
+    /// Sends the probes that are due.
+    fn probe(&mut self, now: Instant) {
+        for wan in &mut self.wans {
+            while let Some(request) = wan.measure.poll_probe(now) {
+                let outcome = self.board.send_echo(wan.id, &request);
+                wan.measure.sent(&request, outcome);
+            }
+            while let Some((slot, target)) = wan.measure.poll_tcp(now) {
+                if let Err(error) = self.board.tcp_probe(wan.id, slot, target) {
+                    wan.measure.tcp_result(now, slot, Err(error));
+                }
+            }
+        }
+    }
+
+    /// The router's bytes in, and the next request out.
+    fn actuate(&mut self, now: Instant) {
+        self.link_input(now);
+        self.client.tick(now);
+        self.settle_request(now);
+        self.journal(now);
+        if self.client.is_free(now)
+            && let Some(intent) = self.actuator.next(now)
+        {
+            self.actuator.started(&intent);
+            self.client.start(now, intent);
+        }
+        self.link_output(now);
+    }
+
+    fn link_input(&mut self, now: Instant) {
+        if let LinkIo::Moved(length) = self.board.link_read(&mut self.link_buffer[..]) {
+            let actuator = &mut self.actuator;
+            self.client.input(now, &self.link_buffer[..length], &mut |item| actuator.observe(item));
+            self.more = true;
+        }
+        while let Some(event) = self.board.link_poll() {
+            match event {
+                LinkEvent::Open { resumed } => {
+                    self.counters.connections += 1;
+                    if let Some(resumed) = resumed {
+                        self.counters.handshakes += u64::from(!resumed);
+                        self.heavy = Some(OverrunCause::Handshake);
+                    }
+                    self.client.opened(now);
+                    self.actuator.reconnected(now);
+                }
+                LinkEvent::Down(error) => self.client.down(now, error),
+            }
+        }
+    }
+
+    fn link_output(&mut self, now: Instant) {
+        loop {
+            match self.client.poll(now) {
+                Step::Open => self.board.link_open(self.router),
+                Step::Close => self.board.link_close(),
+                Step::Write(bytes) => match self.board.link_write(bytes) {
+                    LinkIo::Moved(length) => self.client.wrote(now, length),
+                    LinkIo::WouldBlock | LinkIo::Down => return,
+                },
+                Step::Nothing => return,
+            }
+        }
+    }
+
+    /// The end of a request: what it means for actuate, and for people.
+    fn settle_request(&mut self, now: Instant) {
+        let Some((intent, result)) = self.client.take_outcome() else { return };
+        match result {
+            Ok(_) if self.failures > 0 => {
+                self.tell(now, EventKind::RouterBack { failures: self.failures });
+                self.failures = 0;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.failures += 1;
+                self.tell(now, EventKind::RouterFault(error));
+            }
+        }
+        if let Some(intent) = intent {
+            self.actuator.finished(now, &intent, result);
+        }
+        while let Some(kind) = self.actuator.take_event() {
+            self.tell(now, kind);
+        }
+    }
+
+    /// When there is something to do, whatever comes in.
+    fn next_wake(&self) -> Instant {
+        if self.more {
+            return Instant::ZERO;
+        }
+        self.wans.iter().map(|w| w.measure.next_wake()).fold(self.schedule.next(), Instant::min)
+    }
+
+    fn tell(&mut self, now: Instant, kind: EventKind) {
+        self.events.push(Event { at: now, kind });
+    }
+}

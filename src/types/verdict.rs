@@ -89,3 +89,11 @@ pub struct Verdict {
     /// Away from us.
     pub upload: DirectionVerdict,
 }
+
+impl Verdict {
+    /// Delay above baseline; zero while the line is faster than its baseline.
+    #[must_use]
+    pub fn delay(&self) -> Millis {
+        Millis::new(self.load.get() - self.baseline.get()).unwrap_or(Millis::ZERO)
+    }
+}

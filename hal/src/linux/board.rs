@@ -1,0 +1,291 @@
+//! The board itself: one poll, and what is registered with it.
+
+use super::echo::{ClockRelation, EchoSocket, send_error};
+use super::files::StateDirectory;
+use super::link::Link;
+use super::sys::{self, Timer};
+use super::tcp::TcpProbes;
+use super::tls::{BadTrust, LinkTarget, Tls};
+use crate::board::{
+    Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, MAX_WANS, OpenError, ProbeSource, Ready, SendError, Signal,
+    StoreError, StoreFile, TcpProbe, WanId,
+};
+use crate::icmp::Family;
+use crate::units::{Duration, Instant};
+use core::net::SocketAddr;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use std::io;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const TIMER: Token = Token(0);
+const SIGNAL: Token = Token(1);
+const LINK: Token = Token(2);
+const TCP: Token = Token(3);
+/// The socket of family *f* of WAN *i* has token `ECHO + 2 i + f`.
+const ECHO: usize = 16;
+
+/// A wall clock that moved this much against the monotonic one was set, not slewed.
+const CLOCK_STEP: u128 = 1_000_000;
+
+/// The signals that are watched, and their flags.
+#[derive(Debug)]
+struct Signals {
+    wake: UnixStream,
+    flags: [(Signal, Arc<AtomicBool>); 4],
+}
+
+/// The sockets of one WAN, IPv4 and IPv6.
+#[derive(Debug, Default)]
+struct WanSockets {
+    source: ProbeSource,
+    echo: [Option<EchoSocket>; 2],
+    tcp: TcpProbes,
+}
+
+/// A Linux machine.
+#[derive(Debug)]
+pub struct LinuxBoard {
+    poll: Poll,
+    events: Events,
+    timer: Timer,
+    signals: Option<Signals>,
+    wans: [WanSockets; MAX_WANS],
+    /// Bit *i*: WAN *i* may have unread datagrams. The poll tells a change only once.
+    unread: u8,
+    link: Link,
+    tls: Option<Tls>,
+    directory: StateDirectory,
+    clocks: ClockRelation,
+}
+
+impl LinuxBoard {
+    /// A board that keeps its files in `directory` and speaks to `target`.
+    ///
+    /// # Errors
+    /// When the kernel refuses a poll or a timer, or the target can't be used.
+    pub fn new(directory: StateDirectory, target: &LinkTarget) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let timer = Timer::new()?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(64),
+            timer,
+            signals: None,
+            wans: core::array::from_fn(|_| WanSockets::default()),
+            unread: 0,
+            link: Link::default(),
+            tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
+            directory,
+            clocks: ClockRelation { offset: offset(), stepped: false },
+        })
+    }
+
+    /// Speaks to another router from the next connection on.
+    ///
+    /// # Errors
+    /// [`BadTrust`]; the old target stays.
+    pub fn set_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust> {
+        self.tls = Tls::new(target)?;
+        Ok(())
+    }
+
+    /// Takes over SIGTERM, SIGINT, SIGHUP and SIGUSR1 of this process. Also as process 1, for
+    /// which signals have no default action.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn watch_signals(&mut self) -> io::Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        let (wake, sender) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        sender.set_nonblocking(true)?;
+        let mut flags = [
+            (SIGTERM, Signal::Stop),
+            (SIGINT, Signal::Stop),
+            (SIGHUP, Signal::Reload),
+            (SIGUSR1, Signal::Dump),
+        ]
+        .map(|(number, signal)| (number, signal, Arc::new(AtomicBool::new(false))));
+        for (number, _, flag) in &mut flags {
+            signal_hook::flag::register(*number, Arc::clone(flag))?;
+            signal_hook::low_level::pipe::register(*number, sender.try_clone()?)?;
+        }
+        self.poll.registry().register(&mut SourceFd(&wake.as_raw_fd()), SIGNAL, Interest::READABLE)?;
+        self.signals = Some(Signals { wake, flags: flags.map(|(_, signal, flag)| (signal, flag)) });
+        Ok(())
+    }
+
+    /// Whether the probes of a WAN use a raw socket (true) or the unprivileged kind; `None` when
+    /// it has no socket.
+    #[must_use]
+    pub fn families(&self, wan: WanId) -> [bool; 2] {
+        [0, 1].map(|f| self.wans[wan.index()].echo[f].is_some())
+    }
+
+    fn drop_sockets(&mut self, wan: WanId) {
+        for slot in &mut self.wans[wan.index()].echo {
+            if let Some(socket) = slot.take() {
+                let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+            }
+        }
+    }
+
+    /// Sorts what the poll has found.
+    fn sort_events(&mut self) -> Ready {
+        let mut ready = Ready::default();
+        for event in &self.events {
+            match event.token() {
+                TIMER => self.timer.clear(),
+                SIGNAL => ready.signal = true,
+                LINK => {
+                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+                    self.link.progress(event.is_readable() || failed, event.is_writable() || failed);
+                }
+                TCP => ready.tcp = true,
+                Token(echo) => self.unread |= 1 << ((echo - ECHO) / 2),
+            }
+        }
+        ready.wans = self.unread;
+        ready.link = true;
+        ready
+    }
+}
+
+/// Wall-clock time less monotonic time.
+fn offset() -> i128 {
+    i128::from(sys::wall_clock().0) - i128::from(sys::monotonic().as_nanos())
+}
+
+impl Board for LinuxBoard {
+    fn clock(&mut self) -> Clock {
+        Clock { now: sys::monotonic(), wall: sys::wall_clock() }
+    }
+
+    fn entropy(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
+        if read.is_err() {
+            // A container without /dev: the two clocks are the best that is left.
+            return sys::wall_clock().0.rotate_left(32) ^ sys::monotonic().as_nanos();
+        }
+        u64::from_ne_bytes(bytes)
+    }
+
+    fn wait(&mut self, until: Instant) -> Ready {
+        let at_once = self.unread != 0 || self.link.is_pending() || until <= sys::monotonic();
+        if !at_once {
+            self.timer.set(until);
+        }
+        let timeout = at_once.then_some(Duration::ZERO);
+        // The only error is EINTR; the caller looks at the clock in any case.
+        let _ = self.poll.poll(&mut self.events, timeout);
+        let ready = self.sort_events();
+        let now = offset();
+        self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
+        ready
+    }
+
+    fn open_wan(&mut self, wan: WanId, source: &ProbeSource) -> Result<(), OpenError> {
+        self.drop_sockets(wan);
+        let ident = u16::try_from(self.entropy() & 0xffff).unwrap_or(0);
+        let mut first_error = None;
+        let families = match source.address.map(Family::of) {
+            Some(family) => [Some(family), None],
+            None => [Some(Family::V4), Some(Family::V6)],
+        };
+        for family in families.into_iter().flatten() {
+            let index = usize::from(family == Family::V6);
+            match EchoSocket::open(family, source, ident) {
+                Ok(socket) => {
+                    let token = Token(ECHO + 2 * wan.index() + index);
+                    let registered =
+                        self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);
+                    registered.map_err(|e| OpenError::Os(e.raw_os_error().unwrap_or(0)))?;
+                    self.wans[wan.index()].echo[index] = Some(socket);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        self.wans[wan.index()].source = source.clone();
+        if self.wans[wan.index()].echo.iter().any(Option::is_some) {
+            return Ok(());
+        }
+        Err(first_error.unwrap_or(OpenError::NoPermission))
+    }
+
+    fn close_wan(&mut self, wan: WanId) {
+        self.drop_sockets(wan);
+        self.wans[wan.index()] = WanSockets::default();
+    }
+
+    fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError> {
+        let family = Family::of(request.to);
+        let socket = self.wans[wan.index()].echo.iter().flatten().find(|s| s.family() == family);
+        socket.ok_or(SendError::NoSocket)?.send(request)
+    }
+
+    fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
+        let now = sys::monotonic();
+        let clocks = self.clocks;
+        let event = self.wans[wan.index()].echo.iter().flatten().find_map(|s| s.receive(now, clocks));
+        if event.is_none() {
+            self.unread &= !(1 << wan.index());
+        }
+        event
+    }
+
+    fn tcp_probe(&mut self, wan: WanId, slot: u8, to: SocketAddr) -> Result<(), SendError> {
+        let sockets = &mut self.wans[wan.index()];
+        let fd = sockets.tcp.start(slot, to, &sockets.source)?;
+        let watched = self.poll.registry().register(&mut SourceFd(&fd), TCP, Interest::WRITABLE);
+        watched.map_err(|e| send_error(&e))
+    }
+
+    fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe> {
+        let probes = &mut self.wans[wan.index()].tcp;
+        if probes.is_busy() { probes.take() } else { None }
+    }
+
+    fn link_open(&mut self, to: SocketAddr) {
+        self.link.open(to, self.tls.as_ref(), self.poll.registry(), LINK);
+    }
+
+    fn link_poll(&mut self) -> Option<LinkEvent> {
+        self.link.poll(self.tls.as_ref())
+    }
+
+    fn link_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        self.link.read(self.tls.as_ref(), buffer)
+    }
+
+    fn link_write(&mut self, bytes: &[u8]) -> LinkIo {
+        self.link.write(bytes)
+    }
+
+    fn link_close(&mut self) {
+        self.link.close(self.poll.registry());
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        let signals = self.signals.as_mut()?;
+        let mut drain = [0; 64];
+        while signals.wake.read(&mut drain).is_ok_and(|n| n > 0) {}
+        signals.flags.iter().find(|(_, flag)| flag.swap(false, Ordering::AcqRel)).map(|(signal, _)| *signal)
+    }
+
+    fn load(&mut self, file: StoreFile, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        self.directory.load(file, buffer)
+    }
+
+    fn store(&mut self, file: StoreFile, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
+        self.directory.store(file, bytes, durable)
+    }
+}

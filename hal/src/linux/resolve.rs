@@ -1,0 +1,148 @@
+//! Names into addresses without `getaddrinfo`, which would block for as long as it likes: address
+//! literals, /etc/hosts, then one small DNS query at a time with a time limit. Used at start-up
+//! only.
+
+use crate::units::Duration;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::UdpSocket;
+use std::time::Instant as StdInstant;
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+const INTERNET: u16 = 1;
+
+/// Looks `host` up, in `budget` at most. `None` when nothing answers or the name does not exist.
+#[must_use]
+pub fn resolve(host: &str, budget: Duration) -> Option<IpAddr> {
+    if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
+        return Some(literal);
+    }
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    if let Some(address) = in_hosts(&hosts, host) {
+        return Some(address);
+    }
+    let servers = nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let end = StdInstant::now() + budget;
+    let queries = [A, AAAA].into_iter().flat_map(|kind| servers.iter().map(move |s| (kind, *s)));
+    let share = budget / u32::try_from(servers.len().max(1) * 2).unwrap_or(1);
+    queries.filter(|_| StdInstant::now() < end).find_map(|(kind, server)| ask(server, host, kind, share))
+}
+
+/// The first address of `host` in the text of /etc/hosts.
+fn in_hosts(text: &str, host: &str) -> Option<IpAddr> {
+    text.lines().map(|l| l.split('#').next().unwrap_or("")).find_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        words.any(|name| name.eq_ignore_ascii_case(host)).then_some(address)
+    })
+}
+
+/// Up to three name servers, as in resolv.conf(5).
+fn nameservers(text: &str) -> Vec<SocketAddr> {
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    servers.filter_map(|rest| rest.trim().parse().ok()).map(|ip: IpAddr| SocketAddr::new(ip, 53)).take(3).collect()
+}
+
+fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration) -> Option<IpAddr> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+    socket.connect(server).ok()?;
+    socket.set_read_timeout(Some(patience.max(Duration::from_millis(1)))).ok()?;
+    let id = socket.local_addr().ok()?.port();
+    socket.send(&query(id, host, kind)?).ok()?;
+    let mut answer = [0; 1232];
+    let length = socket.recv(&mut answer).ok()?;
+    read_answer(answer.get(..length)?, id, kind)
+}
+
+/// A query with one question, recursion desired. `None` for what is no host name.
+fn query(id: u16, host: &str, kind: u16) -> Option<Vec<u8>> {
+    let mut bytes = id.to_be_bytes().to_vec();
+    bytes.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in host.trim_end_matches('.').split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|l| (1..=63).contains(l))?;
+        bytes.push(length);
+        bytes.extend(label.as_bytes());
+    }
+    bytes.push(0);
+    bytes.extend(kind.to_be_bytes());
+    bytes.extend(INTERNET.to_be_bytes());
+    (bytes.len() <= 300).then_some(bytes)
+}
+
+/// The first address of the wanted kind among the answers.
+fn read_answer(bytes: &[u8], id: u16, kind: u16) -> Option<IpAddr> {
+    const RESPONSE: u8 = 0x80;
+    const RCODE: u8 = 0x0f;
+    if be16(bytes, 0)? != id || bytes.get(2)? & RESPONSE == 0 || bytes.get(3)? & RCODE != 0 {
+        return None;
+    }
+    let mut at = 12;
+    for _ in 0..be16(bytes, 4)? {
+        at = skip_name(bytes, at)? + 4;
+    }
+    for _ in 0..be16(bytes, 6)? {
+        at = skip_name(bytes, at)?;
+        let (found, length) = (be16(bytes, at)?, usize::from(be16(bytes, at + 8)?));
+        let data = bytes.get(at + 10..at + 10 + length)?;
+        if found == kind {
+            return match kind {
+                A => <[u8; 4]>::try_from(data).ok().map(|b| IpAddr::V4(Ipv4Addr::from(b))),
+                _ => <[u8; 16]>::try_from(data).ok().map(|b| IpAddr::V6(Ipv6Addr::from(b))),
+            };
+        }
+        at += 10 + length;
+    }
+    None
+}
+
+/// The position behind a name, which may end in a pointer. Never follows pointers, hence ends.
+fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length if length & 0xc0 == 0xc0 => return Some(at + 2),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
+
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn response(id: u16, address: [u8; 4]) -> Vec<u8> {
+        let mut bytes = query(id, "router.lan", A).unwrap();
+        bytes[2] = 0x81;
+        bytes[7] = 2; // two answers: an alias, then the address
+        bytes.extend([0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 2, 0xc0, 12]);
+        bytes.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4]);
+        bytes.extend(address);
+        bytes
+    }
+
+    #[test]
+    fn literals_hosts_and_answers() {
+        assert_eq!(resolve("192.168.88.1", Duration::ZERO), Some(IpAddr::from([192, 168, 88, 1])));
+        assert_eq!(resolve("[::1]", Duration::ZERO), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(in_hosts("# x\n10.0.0.1 a Router.lan # b\n", "router.lan"), Some(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!(nameservers("nameserver 1.1.1.1\nsearch x\nnameserver bad").len(), 1);
+        assert_eq!(read_answer(&response(7, [10, 0, 0, 9]), 7, A), Some(IpAddr::from([10, 0, 0, 9])));
+        assert_eq!(read_answer(&response(7, [10, 0, 0, 9]), 8, A), None, "another query's answer");
+        assert_eq!(query(1, "", A), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_taken(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 1u16..30) {
+            if bytes.len() > 4 { bytes[2] |= 0x80; bytes[3] &= 0xf0; }
+            let id = be16(&bytes, 0).unwrap_or(0);
+            let _ = read_answer(&bytes, id, kind);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Whom to believe to be the router: by certificate authority, or by fingerprint.
+//!
+//! RouterOS makes certificates without subject-alt-name and with CA:TRUE, which no web verifier
+//! accepts; pinning the SHA-256 fingerprint works for those, and proves more. There is no way to
+//! accept any certificate.
+
+use super::sys;
+use crate::board::TlsFault;
+use ring::digest;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the router proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// No TLS at all: a directly attached private address.
+    Plain,
+    /// The SHA-256 fingerprint of its certificate.
+    Fingerprint([u8; 32]),
+    /// Certificate authorities, as PEM.
+    Authorities(Vec<u8>),
+}
+
+/// Whom to connect to, and how to know that it is the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkTarget {
+    /// Name or address that the certificate must be for (with authorities).
+    pub server_name: String,
+    /// How the router proves who it is.
+    pub trust: Trust,
+}
+
+/// A target that can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTrust {
+    /// The PEM text holds no usable certificate.
+    NoCertificate,
+    /// The server name is neither a DNS name nor an address.
+    Name,
+    /// The cryptography provider refuses.
+    Provider,
+}
+
+impl std::fmt::Display for BadTrust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoCertificate => "router.ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+            Self::Name => "router.url names neither a host nor an address that a certificate can be for",
+            Self::Provider => "TLS can't be set up",
+        })
+    }
+}
+
+/// The SHA-256 fingerprint of the first certificate in PEM text.
+#[must_use]
+pub fn fingerprint_of_pem(pem: &[u8]) -> Option<[u8; 32]> {
+    CertificateDer::from_pem_slice(pem).ok().map(|der| fingerprint(&der))
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
+    out
+}
+
+/// TLS for one target, kept over connections so that sessions resume.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+    /// Fingerprint of a certificate that was not the pinned one.
+    stranger: Arc<Mutex<Option<[u8; 32]>>>,
+}
+
+impl Tls {
+    /// `None` for plain HTTP.
+    pub(super) fn new(target: &LinkTarget) -> Result<Option<Self>, BadTrust> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let stranger = Arc::new(Mutex::new(None));
+        let verifier: Arc<dyn ServerCertVerifier> = match &target.trust {
+            Trust::Plain => return Ok(None),
+            Trust::Fingerprint(pinned) => Arc::new(Pin {
+                pinned: *pinned,
+                algorithms: provider.signature_verification_algorithms,
+                stranger: Arc::clone(&stranger),
+            }),
+            Trust::Authorities(pem) => authorities(pem, &provider)?,
+        };
+        let name = ServerName::try_from(target.server_name.clone()).map_err(|_| BadTrust::Name)?;
+        let config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
+            .with_safe_default_protocol_versions()
+            .map_err(|_| BadTrust::Provider)?
+            .dangerous() // only in that the verifier is ours: it is stricter than the usual one
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Some(Self { config: Arc::new(config), name, stranger }))
+    }
+
+    /// What a failure of the handshake means.
+    pub(super) fn fault(&self, error: &Error) -> TlsFault {
+        if let Some(seen) = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return TlsFault::Fingerprint(seen);
+        }
+        match error {
+            Error::InvalidCertificate(why) => match why {
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => TlsFault::Expired,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    TlsFault::WrongName
+                }
+                _ => TlsFault::UnknownIssuer,
+            },
+            Error::FailedToGetCurrentTime => TlsFault::ClockNotSet,
+            Error::InvalidMessage(_) => TlsFault::NotTls,
+            _ => TlsFault::Handshake,
+        }
+    }
+}
+
+fn authorities(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, BadTrust> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|_| BadTrust::NoCertificate)
+}
+
+/// Certificate time from the wall clock, once it can be right: boards without a battery boot in
+/// 1970, and a certificate must not be judged by that.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = sys::wall_clock();
+        now.is_plausible().then(|| UnixTime::since_unix_epoch(core::time::Duration::from_nanos(now.0)))
+    }
+}
+
+/// Accepts one certificate, by its fingerprint, whatever it says of names and dates; the
+/// handshake must still be signed with its key.
+#[derive(Debug)]
+struct Pin {
+    pinned: [u8; 32],
+    algorithms: WebPkiSupportedAlgorithms,
+    stranger: Arc<Mutex<Option<[u8; 32]>>>,
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let seen = fingerprint(certificate);
+        if seen == self.pinned {
+            return Ok(ServerCertVerified::assertion());
+        }
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

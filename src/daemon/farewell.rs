@@ -1,0 +1,44 @@
+//! The end: the router as the configuration wants it left, the state on the medium.
+
+use super::Daemon;
+use crate::types::{Duration, Instant};
+use wanctl_hal::Board;
+
+/// How long the router may take to be put into its exit state. With the state file's write it
+/// must stay below two seconds, because a container is killed soon after it was asked to stop.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+impl<B: Board> Daemon<B> {
+    /// Puts the router into its exit state, as far as it answers in time, then saves the state.
+    pub(super) fn farewell(&mut self) {
+        let started = self.board.clock().now;
+        log::info!("stopping: {}", self.exit_text());
+        self.want_exit_rates();
+        self.actuator.leave(self.config.router.exit.into());
+        while !self.actuator.has_left() || self.client.in_flight().is_some() {
+            let now = self.board.clock().now;
+            if now.since(started) >= PATIENCE {
+                log::warn!(
+                    "the router did not answer in time: its limits may stay as they are; the next start, or \
+                     `wanctl run` with router.exit, puts them right"
+                );
+                break;
+            }
+            self.client.hurry(now);
+            self.last_words(now, started + PATIENCE);
+        }
+        let now = self.board.clock().now;
+        self.save(now, true);
+        self.board.link_close();
+        log::info!("stopped");
+    }
+
+    /// One wake-up that serves nothing but the router.
+    fn last_words(&mut self, now: Instant, until: Instant) {
+        self.actuate(now);
+        let ready = self.board.wait((now + Duration::from_millis(20)).min(until));
+        // Replies are of no more use, but unread they would keep waking us.
+        self.receive(ready, now);
+        self.more = false;
+    }
+}

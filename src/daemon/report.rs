@@ -1,0 +1,135 @@
+//! What the loop does beside the control: log lines, the summary, the state file, the journal.
+
+use super::{Daemon, SAVE_EVERY, SAVE_SELDOM, SLOW_SAVE};
+use crate::observe::{Described, Line, level};
+use crate::types::{Duration, EventKind, Instant, OverrunCause};
+use core::fmt::Write as _;
+use wanctl_hal::{Board, Clock, StoreError};
+
+/// Time between two summaries.
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
+
+/// Time between two attempts to journal the originals, when the medium refuses.
+const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
+
+impl<B: Board> Daemon<B> {
+    /// Everything that can wait until the cycle is done.
+    pub(super) fn keep(&mut self, clock: Clock) {
+        self.log_events(clock.now);
+        if clock.now.since(self.summary_at) >= SUMMARY_EVERY {
+            self.summary_at = clock.now;
+            self.log_wans(log::Level::Info);
+        }
+        if clock.now.since(self.saved_at) >= self.save_every {
+            self.save(clock.now, false);
+        }
+    }
+
+    fn log_events(&mut self, now: Instant) {
+        while let Some((class, lines)) = self.flood.expired(now) {
+            let class = u8::try_from(class).unwrap_or(0);
+            self.tell(now, EventKind::Suppressed { class, lines });
+        }
+        let total = self.events.total();
+        let new = usize::try_from(total - self.logged).unwrap_or(usize::MAX);
+        self.logged = total;
+        if new == 0 {
+            return;
+        }
+        let kept = self.events.iter().count();
+        for event in self.events.iter().skip(kept.saturating_sub(new)) {
+            let level = level(&event.kind);
+            if level <= log::max_level() && self.flood.admits(now, &event.kind) {
+                log::log!(level, "{}", Described { kind: &event.kind, names: &self.names });
+            }
+        }
+    }
+
+    /// One line per WAN with everything that matters.
+    pub(super) fn log_wans(&self, level: log::Level) {
+        for wan in &self.wans {
+            let Some((sample, verdict)) = &wan.last else {
+                log::log!(level, "{}: nothing measured yet", wan.name);
+                continue;
+            };
+            let mut line = Line::new();
+            let _ = write!(
+                line,
+                "{}: {}/{} rtt {} baseline {} (+{}), {} of {} reflectors, signal {:?}, age {} ms",
+                wan.name,
+                verdict.download.state.name(),
+                verdict.upload.state.name(),
+                verdict.load,
+                verdict.baseline,
+                verdict.delay(),
+                sample.fresh,
+                wan.measure.active_reflectors(),
+                sample.signal,
+                sample.age.as_millis(),
+            );
+            for (name, direction, wanted) in [
+                ("down", crate::types::Direction::Download, verdict.download.rate),
+                ("up", crate::types::Direction::Upload, verdict.upload.rate),
+            ] {
+                let _ = write!(line, ", {name} {}", wanted.rate());
+                match self.actuator.observed(wan.id, direction) {
+                    Some(rate) if rate == wanted.rate() => {}
+                    Some(rate) => drop(write!(line, " (router has {rate})")),
+                    None => drop(line.push_str(" (router: unknown)")),
+                }
+            }
+            let probes = wan.measure.counters();
+            let _ = write!(
+                line,
+                ", probes {} sent {} answered, {} writes, {} repairs, {} of {} cycles missed",
+                probes.sent,
+                probes.accepted,
+                self.actuator.counters().writes,
+                self.actuator.counters().repairs,
+                self.counters.missed,
+                self.counters.cycles,
+            );
+            log::log!(level, "{line}");
+        }
+    }
+
+    /// Saves what was learnt. A slow medium is written to more seldom.
+    pub(super) fn save(&mut self, now: Instant, durable: bool) {
+        self.saved_at = now;
+        let wans = self.wans.iter().map(|w| (w.name.as_str(), w.law.learnt()));
+        let result = self.store.save_state(&mut self.board, self.router, wans, durable);
+        let took = self.board.clock().now.since(now);
+        match result {
+            Ok(()) => self.counters.saves += 1,
+            Err(error) => self.tell(now, EventKind::SaveFailed { errno: errno(error) }),
+        }
+        let slow = took >= SLOW_SAVE;
+        self.save_every = if slow { SAVE_SELDOM } else { SAVE_EVERY };
+        if slow {
+            self.counters.slow_saves += 1;
+            self.heavy = Some(OverrunCause::StateWrite);
+        }
+    }
+
+    /// The operator's originals go to the medium before anything of ours goes to the router.
+    pub(super) fn journal(&mut self, now: Instant) {
+        if !self.actuator.journal_due() || now < self.journal_at {
+            return;
+        }
+        match self.store.save_originals(&mut self.board, self.actuator.originals()) {
+            Ok(()) => self.actuator.journalled(),
+            Err(error) => {
+                self.journal_at = now + JOURNAL_AGAIN;
+                self.tell(now, EventKind::SaveFailed { errno: errno(error) });
+            }
+        }
+    }
+}
+
+const fn errno(error: StoreError) -> i32 {
+    const ENOENT: i32 = 2;
+    match error {
+        StoreError::NotFound => ENOENT,
+        StoreError::Os(errno) => errno,
+    }
+}
