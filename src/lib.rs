@@ -21,9 +21,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod actuate;
-//pub mod cli;
+pub mod cli;
 pub mod config;
-//pub mod daemon;
+pub mod daemon;
 pub mod decide;
 pub mod measure;
 pub mod observe;

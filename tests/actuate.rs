@@ -119,7 +119,13 @@ fn tree_actuator() -> Actuator {
 }
 
 /// Lets the actuator and the router talk for a while, one request per 50 ms.
-fn talk(a: &mut Actuator, router: &mut Router, now: &mut Instant, rounds: usize, losses: &mut impl Iterator<Item = u8>) {
+fn talk(
+    a: &mut Actuator,
+    router: &mut Router,
+    now: &mut Instant,
+    rounds: usize,
+    losses: &mut impl Iterator<Item = u8>,
+) {
     for _ in 0..rounds {
         *now += Duration::from_millis(50);
         if a.journal_due() {

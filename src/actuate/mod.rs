@@ -116,7 +116,8 @@ impl Actuator {
     #[must_use]
     pub fn new(settings: Settings, queues: Vec<QueueSpec>, interfaces: Vec<Option<Text<32>>>) -> Self {
         let uses = |menu| queues.iter().any(|q| q.menu == menu).then_some(Instant::ZERO);
-        let wans = interfaces.iter().map(|i| Wan { check: i.as_ref().map(|_| DirectionCheck::default()), ..Wan::default() });
+        let wans =
+            interfaces.iter().map(|i| Wan { check: i.as_ref().map(|_| DirectionCheck::default()), ..Wan::default() });
         Self {
             read_at: [uses(Menu::Tree), uses(Menu::Simple)],
             wans: wans.collect(),
@@ -142,6 +143,12 @@ impl Actuator {
             } else if let Some(known) = old.queues.iter().find(|q| q.is_same_object(&queue.spec)) {
                 queue.original.clone_from(&known.original);
                 queue.journalled = known.journalled;
+            }
+        }
+        for gone in old.queues.iter().filter(|q| q.was_touched()) {
+            if !self.queues.iter().any(|q| q.is_same_object(&gone.spec)) {
+                self.read_at[menu_index(gone.spec.menu)].get_or_insert(Instant::ZERO);
+                self.queues.push(gone.clone().retire());
             }
         }
         self.info = old.info.clone();
@@ -189,6 +196,7 @@ impl Actuator {
         let starved = self.read_interval() * STARVED;
         self.next_read(now, starved)
             .or_else(|| self.next_write(now))
+            .or_else(|| self.next_retirement())
             .or_else(|| self.next_interface())
             .or_else(|| self.next_read(now, Duration::ZERO))
     }
@@ -207,6 +215,14 @@ impl Actuator {
             .filter_map(|q| q.urgency(now, &self.settings).map(|u| (u, q)))
             .min_by_key(|(urgency, q)| (*urgency != Urgency::Cut, q.last_write))?;
         queue.set_wanted()
+    }
+
+    /// A queue that no configured WAN uses any more goes back to what the operator had.
+    fn next_retirement(&self) -> Option<Intent> {
+        self.queues.iter().filter(|q| q.retired).find_map(|q| match q.leave(Exit::Restore) {
+            Farewell::Set(request) => Some(request),
+            Farewell::Done | Farewell::Look(_) => None,
+        })
     }
 
     fn next_interface(&mut self) -> Option<Intent> {
@@ -335,9 +351,8 @@ impl Actuator {
             return;
         };
         let Some(id) = WanId::new(i) else { return };
-        let bytes = |direction| {
-            self.queues.iter().find(|q| q.spec.serves(id, direction)).and_then(|q| q.bytes(direction))
-        };
+        let bytes =
+            |direction| self.queues.iter().find(|q| q.spec.serves(id, direction)).and_then(|q| q.bytes(direction));
         if let (Some(down), Some(up)) = (bytes(Direction::Download), bytes(Direction::Upload))
             && let Some(check) = &mut self.wans[i].check
         {

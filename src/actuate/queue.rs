@@ -2,8 +2,8 @@
 
 use super::{Exit, Settings, index};
 use crate::types::{
-    Bitrate, Controlled, Direction, Duration, EventKind, Instant, Intent, Limit, Menu, Name, QueueCounters, QueueFault, QueueId,
-    QueueRow, Verbatim, WanId,
+    Bitrate, Controlled, Direction, Duration, EventKind, Instant, Intent, Limit, Menu, Name, QueueCounters, QueueFault,
+    QueueId, QueueRow, Verbatim, WanId,
 };
 
 /// A rise too small to be worth a write is made all the same when nothing was written for this
@@ -90,6 +90,8 @@ pub(super) struct Queue {
     pub(super) last_write: Instant,
     id: Option<QueueId>,
     ours: Option<Observed>,
+    /// No WAN of the present configuration uses it: it gets its original back.
+    pub(super) retired: bool,
     /// A write was sent whose outcome is not known: nothing is believed before the next list.
     unsure: bool,
     staged: Option<QueueRow>,
@@ -109,6 +111,7 @@ impl Queue {
             last_write: Instant::ZERO,
             id: None,
             ours: None,
+            retired: false,
             unsure: false,
             staged: None,
             matches: 0,
@@ -258,9 +261,21 @@ impl Queue {
     /// The request that makes the wanted limit real; both directions of a simple queue at once.
     pub(super) fn set_wanted(&self) -> Option<Intent> {
         let carried = |d| self.spec.serves[index(d)].and(self.wanted[index(d)]);
-        let limit =
-            Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
+        let limit = Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
         self.set(limit)
+    }
+
+    /// No WAN uses it any more.
+    pub(super) fn retire(mut self) -> Self {
+        self.spec.serves = [None; 2];
+        self.wanted = [None; 2];
+        self.retired = true;
+        self
+    }
+
+    /// Whether it may hold a limit of ours.
+    pub(super) fn was_touched(&self) -> bool {
+        self.ours.is_some() || self.unsure
     }
 
     /// A write has been sent.
@@ -270,9 +285,12 @@ impl Queue {
 
     /// What is still to do so that the router ends up as `exit` says.
     pub(super) fn leave(&self, exit: Exit) -> Farewell {
-        let touched = self.ours.is_some() || self.unsure;
         let Some(observed) = self.observed.as_ref().filter(|_| self.journalled && exit != Exit::Keep) else {
-            return if touched && exit != Exit::Keep { Farewell::Look(self.spec.menu) } else { Farewell::Done };
+            return if self.was_touched() && exit != Exit::Keep {
+                Farewell::Look(self.spec.menu)
+            } else {
+                Farewell::Done
+            };
         };
         let request = match exit {
             Exit::Restore => self

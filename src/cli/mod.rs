@@ -113,9 +113,9 @@ fn command() -> Command {
         );
     #[cfg(feature = "sim")]
     let command = command.subcommand(
-        Command::new("demo").about("Show the main job on an embedded router and line (no root, no network)").arg(
-            Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Print lines instead of a live view"),
-        ),
+        Command::new("demo")
+            .about("Show the main job on an embedded router and line (no root, no network)")
+            .arg(Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Print lines instead of a live view")),
     );
     command
 }

@@ -46,9 +46,10 @@ pub fn replay(config: &Config, wan: &str, file: &str, csv: &str, mut out: impl W
     let mut law = Law::new(settings.law.clone());
     let mut lines = csv.lines().enumerate();
     let (_, header) = lines.next().ok_or_else(|| format!("{file}: the file is empty"))?;
-    let column = header.split(',').position(|name| name.trim() == "rtt_ms").ok_or_else(|| {
-        format!("{file}:1: no column \"rtt_ms\" in the header \"{header}\"")
-    })?;
+    let column = header
+        .split(',')
+        .position(|name| name.trim() == "rtt_ms")
+        .ok_or_else(|| format!("{file}:1: no column \"rtt_ms\" in the header \"{header}\""))?;
     let print = |error: std::io::Error| format!("can't write: {error}");
     writeln!(out, "{HEADER}").map_err(print)?;
     let mut now = Instant::ZERO;

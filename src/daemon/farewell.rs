@@ -1,6 +1,8 @@
 //! The end: the router as the configuration wants it left, the state on the medium.
 
 use super::Daemon;
+use super::setup::ids;
+use crate::actuate::Exit;
 use crate::types::{Duration, Instant};
 use wanctl_hal::Board;
 
@@ -12,9 +14,23 @@ impl<B: Board> Daemon<B> {
     /// Puts the router into its exit state, as far as it answers in time, then saves the state.
     pub(super) fn farewell(&mut self) {
         let started = self.board.clock().now;
-        log::info!("stopping: {}", self.exit_text());
-        self.want_exit_rates();
-        self.actuator.leave(self.config.router.exit.into());
+        let exit = self.config.router.exit;
+        log::info!(
+            "stopping; the router {}",
+            match exit {
+                Exit::Restore => "gets its original limits back",
+                Exit::Keep => "keeps its present limits",
+                Exit::Rate => "gets the exit rates",
+            }
+        );
+        if exit == Exit::Rate {
+            for (id, wan) in ids(&self.config) {
+                if let Some([down, up]) = wan.exit_rates {
+                    self.actuator.want(id, [wan.ranges[0].clamp(down), wan.ranges[1].clamp(up)]);
+                }
+            }
+        }
+        self.actuator.leave(exit);
         while !self.actuator.has_left() || self.client.in_flight().is_some() {
             let now = self.board.clock().now;
             if now.since(started) >= PATIENCE {

@@ -12,18 +12,19 @@ mod setup;
 mod store;
 mod wan;
 
-pub use setup::{Problem, Setup};
+pub use setup::{Problem, Setup, ids};
 pub use store::{Restored, Store, Unusable};
 pub use wan::Wan;
 
 use crate::actuate::Actuator;
 use crate::config::Config;
+use crate::measure::Change;
 use crate::observe::{EventRing, Flood};
 use crate::routeros::{Client, Step};
-use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WallClock, WanId};
+use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
-use wanctl_hal::{Board, Clock, EchoEvent, LinkEvent, LinkIo, Ready, Signal};
+use wanctl_hal::{Board, Clock, EchoEvent, LinkEvent, LinkIo, Ready};
 
 /// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
 /// follows at once.
@@ -40,6 +41,9 @@ const SAVE_SELDOM: Duration = Duration::from_secs(900);
 
 /// A write of the state file that takes longer than this is slow.
 const SLOW_SAVE: Duration = Duration::from_millis(20);
+
+/// Later than any clock will show.
+const FOR_EVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// How the daemon gets a new configuration when asked to reload: reads and checks the file, and
 /// prepares the board for a changed router. `Err` holds the number of faults, which were reported.
@@ -97,14 +101,7 @@ pub struct Daemon<B: Board> {
 impl<B: Board> Daemon<B> {
     /// Runs until a signal says stop; then leaves the router as configured, and saves the state.
     pub fn run(&mut self) {
-        loop {
-            let ready = self.board.wait(self.next_wake());
-            let clock = self.board.clock();
-            if self.signals(ready, clock) {
-                return self.farewell();
-            }
-            self.step(ready, clock);
-        }
+        while !self.run_until(FOR_EVER) {}
     }
 
     /// One wake-up.
@@ -269,5 +266,58 @@ impl<B: Board> Daemon<B> {
 
     fn tell(&mut self, now: Instant, kind: EventKind) {
         self.events.push(Event { at: now, kind });
+    }
+
+    /// The WANs, for tests and views.
+    #[must_use]
+    pub fn wans(&self) -> &[Wan] {
+        &self.wans
+    }
+
+    /// What is known of the router, for tests and views.
+    #[must_use]
+    pub const fn actuator(&self) -> &Actuator {
+        &self.actuator
+    }
+
+    /// What the loop has done.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The machine.
+    pub const fn board(&mut self) -> &mut B {
+        &mut self.board
+    }
+
+    /// The last events.
+    #[must_use]
+    pub const fn events(&self) -> &EventRing {
+        &self.events
+    }
+
+    /// Runs until `until` or a stop signal; for tests and views. Returns whether it was stopped.
+    pub fn run_until(&mut self, until: Instant) -> bool {
+        loop {
+            let ready = self.board.wait(self.next_wake().min(until));
+            let clock = self.board.clock();
+            if self.signals(ready, clock) {
+                self.farewell();
+                return true;
+            }
+            self.step(ready, clock);
+            if clock.now >= until {
+                return false;
+            }
+        }
+    }
+}
+
+/// What a change in the set of reflectors means to people.
+const fn reflector_event(wan: WanId, change: Change) -> EventKind {
+    match change {
+        Change::Out(reflector) => EventKind::ReflectorOut { wan, reflector },
+        Change::Back(reflector) => EventKind::ReflectorBack { wan, reflector },
     }
 }

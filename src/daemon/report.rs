@@ -9,6 +9,9 @@ use wanctl_hal::{Board, Clock, StoreError};
 /// Time between two summaries.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
+/// How many of the last events SIGUSR1 shows.
+const DUMPED_EVENTS: usize = 10;
+
 /// Time between two attempts to journal the originals, when the medium refuses.
 const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,26 @@ impl<B: Board> Daemon<B> {
             if level <= log::max_level() && self.flood.admits(now, &event.kind) {
                 log::log!(level, "{}", Described { kind: &event.kind, names: &self.names });
             }
+        }
+    }
+
+    /// SIGUSR1: the state of everything, and the last events with their age.
+    pub(super) fn dump(&self, now: Instant) {
+        log::info!(
+            "router {}: {}, RouterOS {}, {} connections, {} handshakes, {} writes, {} repairs",
+            self.config.router.url,
+            if self.client.is_open() { "connected" } else { "not connected" },
+            if self.actuator.info().version.is_empty() { "?" } else { self.actuator.info().version.as_str() },
+            self.counters.connections,
+            self.counters.handshakes,
+            self.actuator.counters().writes,
+            self.actuator.counters().repairs,
+        );
+        self.log_wans(log::Level::Info);
+        let skip = self.events.iter().count().saturating_sub(DUMPED_EVENTS);
+        for event in self.events.iter().skip(skip) {
+            let age = now.since(event.at).as_secs_f64();
+            log::info!("{age:.1} s ago: {}", Described { kind: &event.kind, names: &self.names });
         }
     }
 

@@ -71,6 +71,9 @@ struct OriginalsRecord {
     queues: heapless::Vec<OriginalRecord, { 2 * wanctl_hal::MAX_WANS }>,
 }
 
+/// An original limit from the journal: menu, name of the queue, limit.
+pub type KnownOriginal = (Menu, Text<64>, Verbatim);
+
 /// Reads and writes what survives.
 #[derive(Debug)]
 pub struct Store {
@@ -137,7 +140,7 @@ impl Store {
             router: Some(router),
             wans: wans.take(wanctl_hal::MAX_WANS).map(WanRecord::new).collect(),
         };
-        let file = if record.sequence % 2 == 0 { StoreFile::StateB } else { StoreFile::StateA };
+        let file = if record.sequence.is_multiple_of(2) { StoreFile::StateB } else { StoreFile::StateA };
         self.save(board, file, &record, durable)?;
         self.sequence += 1;
         Ok(())
@@ -148,10 +151,7 @@ impl Store {
     /// # Errors
     /// [`Unusable`]: the file is there and can't be understood. Then the operator's originals are
     /// lost, and a person has to say what they were (`wanctl adopt`).
-    pub fn load_originals(
-        &mut self,
-        board: &mut impl Board,
-    ) -> Result<Option<Vec<(Menu, Text<64>, Verbatim)>>, Unusable> {
+    pub fn load_originals(&mut self, board: &mut impl Board) -> Result<Option<Vec<KnownOriginal>>, Unusable> {
         let Some(record) = self.load::<OriginalsRecord>(board, StoreFile::Originals)? else { return Ok(None) };
         if record.version > VERSION {
             return Err(Unusable::Later);
@@ -177,8 +177,7 @@ impl Store {
             name: text(name),
             max_limit: max_limit.clone(),
         });
-        let record =
-            OriginalsRecord { version: VERSION, queues: queues.take(2 * wanctl_hal::MAX_WANS).collect() };
+        let record = OriginalsRecord { version: VERSION, queues: queues.take(2 * wanctl_hal::MAX_WANS).collect() };
         self.save(board, StoreFile::Originals, &record, true)
     }
 

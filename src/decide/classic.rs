@@ -211,12 +211,7 @@ impl Controller {
     }
 
     /// Sorts the delay into a state and takes the state's one action on the rate.
-    fn step(
-        &mut self,
-        s: &DirectionSettings,
-        elapsed: Duration,
-        classify: impl FnOnce(&mut Self) -> (State, Bitrate),
-    ) {
+    fn step(&mut self, s: &DirectionSettings, elapsed: Duration, classify: impl FnOnce(&mut Self) -> (State, Bitrate)) {
         let (state, floor) = classify(self);
         self.state = state;
         self.green_for = if state == State::Green { self.green_for + elapsed } else { Duration::ZERO };

@@ -308,7 +308,8 @@ impl Measure {
             {
                 *place = Some(rtt);
                 let _ = fresh.push(rtt.get());
-                self.last = Some(self.last.map_or((at, rtt), |(last, old)| if at > last { (at, rtt) } else { (last, old) }));
+                self.last =
+                    Some(self.last.map_or((at, rtt), |(last, old)| if at > last { (at, rtt) } else { (last, old) }));
             }
         }
         let count = u8::try_from(fresh.len()).unwrap_or(u8::MAX);
@@ -321,17 +322,7 @@ impl Measure {
         self.rotate(now);
         self.table.forget(now);
         let (rtt, renewed, source) = self.value(now, median, age);
-        Sample {
-            at: now,
-            rtt,
-            renewed,
-            age,
-            fresh: count,
-            source,
-            signal: self.signal,
-            per_reflector,
-            oldest_overdue,
-        }
+        Sample { at: now, rtt, renewed, age, fresh: count, source, signal: self.signal, per_reflector, oldest_overdue }
     }
 
     /// The value to decide on, and whether it is new.
@@ -365,7 +356,9 @@ impl Measure {
             Signal::Good
         } else if self.last.is_none() && age < self.settings.down_after {
             if proven { Signal::Degraded } else { Signal::WarmingUp }
-        } else if proven && age > self.settings.cycle * PATIENT_CYCLES && self.proof.is_some_and(|at| now.since(at) < age)
+        } else if proven
+            && age > self.settings.cycle * PATIENT_CYCLES
+            && self.proof.is_some_and(|at| now.since(at) < age)
         {
             Signal::Degraded
         } else if age < self.settings.down_after {
@@ -386,9 +379,10 @@ impl Measure {
     fn overdue(&mut self, now: Instant, least: Duration) -> (Option<Duration>, bool) {
         let mut oldest: Option<Duration> = None;
         let mut waiting = [false; MAX_CANDIDATES];
-        let anybody = self.reflectors.iter().any(|r| {
-            r.is_active() && r.newest.is_some_and(|(_, _, at)| now.since(at) <= r.patience(least))
-        });
+        let anybody = self
+            .reflectors
+            .iter()
+            .any(|r| r.is_active() && r.newest.is_some_and(|(_, _, at)| now.since(at) <= r.patience(least)));
         for probe in self.table.outstanding() {
             let Some(reflector) = self.reflectors.get_mut(probe.reflector) else { continue };
             let age = now.since(probe.sent);
@@ -406,9 +400,10 @@ impl Measure {
                 reflector.overdue();
             }
         }
-        let silent = self.reflectors.iter().all(|r| {
-            !r.is_active() || r.newest.is_none_or(|(_, _, at)| now.since(at) > r.patience(least))
-        });
+        let silent = self
+            .reflectors
+            .iter()
+            .all(|r| !r.is_active() || r.newest.is_none_or(|(_, _, at)| now.since(at) > r.patience(least)));
         // In silence new probes go on; only those older than the patience speak.
         (oldest, silent && oldest.is_some())
     }
@@ -446,8 +441,13 @@ impl Measure {
     fn judge_outliers(&mut self, now: Instant) {
         let window = self.settings.cycle * 2;
         let is_new = |r: &Reflector| r.is_active() && r.newest.is_some_and(|(_, _, at)| now.since(at) <= window);
-        let mut excess: heapless::Vec<f64, MAX_REFLECTORS> =
-            self.reflectors.iter().filter(|r| r.is_active()).filter_map(Reflector::excess).take(MAX_REFLECTORS).collect();
+        let mut excess: heapless::Vec<f64, MAX_REFLECTORS> = self
+            .reflectors
+            .iter()
+            .filter(|r| r.is_active())
+            .filter_map(Reflector::excess)
+            .take(MAX_REFLECTORS)
+            .collect();
         if excess.len() < 3 {
             return;
         }

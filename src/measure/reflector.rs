@@ -95,9 +95,7 @@ impl Reflector {
                 self.usual = ms;
                 (ms, ms / 2.0)
             }
-            Some((srtt, var)) => {
-                (srtt + (ms - srtt) / 8.0, var + (libm::fabs(ms - srtt) - var) / 4.0)
-            }
+            Some((srtt, var)) => (srtt + (ms - srtt) / 8.0, var + (libm::fabs(ms - srtt) - var) / 4.0),
         });
         self.usual += (ms - self.usual) * USUAL_WEIGHT;
         self.usual = self.usual.min(ms + (self.usual - ms) * 0.5);

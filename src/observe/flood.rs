@@ -67,9 +67,8 @@ mod tests {
     #[test]
     fn ten_lines_a_minute_then_a_count() {
         let mut flood = Flood::default();
-        let admitted = (0..100)
-            .filter(|&i| flood.admits(Instant::from_nanos(i * 1_000_000), &EventKind::Reloaded))
-            .count();
+        let admitted =
+            (0..100).filter(|&i| flood.admits(Instant::from_nanos(i * 1_000_000), &EventKind::Reloaded)).count();
         assert_eq!(admitted, 10);
         assert_eq!(flood.expired(Instant::ZERO + Duration::from_secs(59)), None);
         let class = EventKind::Reloaded.class();

@@ -2,9 +2,7 @@
 
 use super::http::{BadResponse, Part, Response};
 use super::json::{self, Splitter};
-use crate::types::{
-    Direction, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, RouterError, Text,
-};
+use crate::types::{Direction, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, RouterError, Text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use core::fmt::Write as _;
@@ -26,8 +24,7 @@ const PAUSE_AFTER_DENIAL: Duration = Duration::from_secs(60);
 const MAX_REQUEST: usize = 1536;
 
 /// The members asked for in `/queue/simple`.
-const SIMPLE_MEMBERS: &str =
-    ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid,dynamic";
+const SIMPLE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid,dynamic";
 
 /// The members asked for in `/queue/tree`, which knows no `dynamic`.
 const TREE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid";
@@ -411,9 +408,7 @@ fn read(intent: &Intent, object: &[u8]) -> Option<Item> {
         Intent::ReadResource => json::resource(object).map(Item::Resource),
         Intent::ReadQueues(menu) => json::queue(object, *menu).map(Item::Queue),
         Intent::ReadInterface(name) => json::interface(object, name).map(|(rx, tx)| Item::Interface { rx, tx }),
-        Intent::SetLimit { menu, id, .. } => {
-            json::queue(object, *menu).filter(|row| row.id == *id).map(Item::Queue)
-        }
+        Intent::SetLimit { menu, id, .. } => json::queue(object, *menu).filter(|row| row.id == *id).map(Item::Queue),
     }
 }
 
@@ -425,7 +420,8 @@ fn get(out: &mut Bytes<'_>, lines: &str, path: core::fmt::Arguments<'_>) -> core
 fn write_limit(out: &mut Text<96>, limit: &Limit) -> core::fmt::Result {
     match limit {
         Limit::Original(text) => write!(out, r#"{{"max-limit":"{text}"}}"#),
-        Limit::Controlled { download: Some(rate), upload: None } | Limit::Controlled { download: None, upload: Some(rate) } => {
+        Limit::Controlled { download: Some(rate), upload: None }
+        | Limit::Controlled { download: None, upload: Some(rate) } => {
             write!(out, r#"{{"max-limit":"{}"}}"#, rate.rate().bps())
         }
         Limit::Controlled { download: Some(down), upload: Some(up) } => {

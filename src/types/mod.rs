@@ -15,7 +15,8 @@ mod verdict;
 pub use event::{Event, EventKind, OverrunCause, QueueFault};
 pub use limit::{Controlled, Limit, RateRange, Verbatim};
 pub use router::{
-    Direction, Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Text,
+    Direction, Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError,
+    RouterInfo, Text,
 };
 pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};

@@ -1,0 +1,5 @@
+//! demo
+use super::Exit;
+pub(super) fn main(_plain: bool) -> Exit {
+    Exit::Failed
+}

@@ -1,0 +1,280 @@
+//! `[router]`: where it is, how it proves who it is, who we are, and how to leave it.
+
+use super::read::{Context, Section};
+use crate::actuate::Exit;
+use crate::types::Duration;
+use std::fmt;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+
+/// Where the password is found in the environment when the file names no other place.
+const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
+
+/// A secret; it prints as asterisks wherever it might be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one place that sends it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How the router proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Not at all: plain HTTP.
+    Plain,
+    /// SHA-256 fingerprint of its certificate.
+    Fingerprint([u8; 32]),
+    /// Certificate authorities, as PEM.
+    Authorities(Vec<u8>),
+}
+
+/// Where the router's REST API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Host name or address literal.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+impl Url {
+    /// `https://host[:port]` or `http://host[:port]`; the scheme is never guessed from the port.
+    fn parse(text: &str) -> Option<Self> {
+        let (tls, rest) = match text.split_once("://")? {
+            ("https", rest) => (true, rest),
+            ("http", rest) => (false, rest),
+            _ => return None,
+        };
+        let authority = rest.trim_end_matches('/');
+        let default = if tls { 443 } else { 80 };
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(v6) => {
+                let (host, port) = v6.split_once(']')?;
+                (host, if port.is_empty() { default } else { port.strip_prefix(':')?.parse().ok()? })
+            }
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, port.parse().ok()?),
+                None => (authority, default),
+            },
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        (!host.is_empty() && host.len() <= 253 && host.chars().all(plain) && port > 0).then(|| Self {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    /// Value of the `Host` header.
+    #[must_use]
+    pub fn host_header(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let usual = if self.tls { 443 } else { 80 };
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Whether the host is an address that is not routed in the internet.
+    fn is_private(&self) -> bool {
+        match self.host.parse() {
+            Ok(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+            Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+            Err(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.host_header())
+    }
+}
+
+/// The router.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// Where its REST API is.
+    pub url: Url,
+    /// How it proves who it is.
+    pub trust: Trust,
+    /// Who we are.
+    pub user: String,
+    /// How we prove it.
+    pub password: Secret,
+    /// What to leave behind.
+    pub exit: Exit,
+    /// Longest time to connect.
+    pub connect_timeout: Duration,
+    /// Longest time from request to answer.
+    pub response_timeout: Duration,
+}
+
+pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Router> {
+    let url = section.required_text("url", "https://192.168.88.1").and_then(|text| {
+        let url = Url::parse(&text);
+        if url.is_none() {
+            section.fault(
+                "url",
+                "must be https://HOST, or http://ADDRESS for a directly attached router; with :PORT if unusual",
+            );
+        }
+        url
+    });
+    let user = section.required_text("user", "wanctl").filter(|user| {
+        let good = user.len() <= 64 && !user.contains(|c: char| c == ':' || c.is_control());
+        if !good {
+            section.fault("user", "must be at most 64 characters, without colon");
+        }
+        good
+    });
+    let trust = trust(context, section, url.as_ref());
+    let password = password(context, section);
+    let exit = [("restore", Exit::Restore), ("keep", Exit::Keep), ("rate", Exit::Rate)];
+    let exit = section.one_of("exit", &exit).unwrap_or(Exit::Restore);
+    let patience = Duration::from_millis(100)..=Duration::from_secs(60);
+    let connect_timeout = section.duration_in("connect_timeout", patience.clone()).unwrap_or(Duration::from_secs(3));
+    let response_timeout = section.duration_in("response_timeout", patience).unwrap_or(Duration::from_secs(10));
+    section.finish();
+    Some(Router { url: url?, trust: trust?, user: user?, password: password?, exit, connect_timeout, response_timeout })
+}
+
+fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) -> Option<Trust> {
+    let fingerprint = section.text("fingerprint").map(|text| {
+        let parsed = parse_fingerprint(&text);
+        if parsed.is_none() {
+            section.fault(
+                "fingerprint",
+                "must be the SHA-256 of the router's certificate: 32 bytes in hexadecimal, as in \"AB:CD:…\"",
+            );
+        }
+        parsed
+    });
+    let authorities = section.text("ca_file").map(|name| {
+        let path = context.path(&name);
+        let read = std::fs::read(&path);
+        if let Err(error) = &read {
+            section.fault("ca_file", &format!("{} can't be read: {error}", path.display()));
+        }
+        read.ok()
+    });
+    let url = url?;
+    match (url.tls, fingerprint, authorities) {
+        (true, Some(_), Some(_)) => {
+            section.fault("fingerprint", "give either fingerprint or ca_file, not both");
+            None
+        }
+        (true, Some(pin), None) => pin.map(Trust::Fingerprint),
+        (true, None, Some(pem)) => pem.map(Trust::Authorities),
+        (true, None, None) => {
+            section.fault(
+                "fingerprint",
+                "missing: https needs either ca_file = \"…pem\" or fingerprint = \"…\" (the SHA-256 that \
+                 `/certificate print detail` shows on the router; `wanctl check` prints the one it sees)",
+            );
+            None
+        }
+        (false, ..) if url.is_private() => {
+            section
+                .warn("url", "plain http: the password crosses the wire readable; only for a directly attached router");
+            Some(Trust::Plain)
+        }
+        (false, ..) => {
+            section.fault("url", "plain http is allowed to a private address only, given as a literal; use https");
+            None
+        }
+    }
+}
+
+/// 32 bytes in hexadecimal, with or without colons.
+fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let hex: Vec<u8> = text.trim().bytes().filter(|b| *b != b':').collect();
+    if hex.len() != 64 {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(hex.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(out)
+}
+
+fn password(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Secret> {
+    if section.has("password") {
+        section.fault(
+            "password",
+            "secrets do not belong into this file: use password_file = \"/etc/wanctl/password\" (mode 0600) or the \
+             environment variable WANCTL_ROUTER_PASSWORD",
+        );
+    }
+    let variable = section.text("password_env");
+    if let Some(name) = section.text("password_file") {
+        let path = context.path(&name);
+        return match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let mode = std::fs::metadata(&path).map_or(0, |m| m.permissions().mode());
+                if mode & 0o077 != 0 {
+                    let problem =
+                        format!("{} can be read by others (mode {:03o}); chmod 600", path.display(), mode & 0o777);
+                    section.warn("password_file", &problem);
+                }
+                Some(Secret(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            Err(error) => {
+                section.fault("password_file", &format!("{} can't be read: {error}", path.display()));
+                None
+            }
+        };
+    }
+    let name = variable.as_deref().unwrap_or(PASSWORD_VARIABLE);
+    let secret = context.env(name).map(Secret);
+    if secret.is_none() && !section.has("password") {
+        let key = if variable.is_some() { "password_env" } else { "password_file" };
+        section.fault(
+            key,
+            &format!(
+                "no password: set the environment variable {name}, or give password_file = \"/etc/wanctl/password\""
+            ),
+        );
+    }
+    secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_explicit() {
+        let url = |text| Url::parse(text).map(|u| (u.host, u.port, u.tls));
+        assert_eq!(url("https://192.168.88.1"), Some(("192.168.88.1".into(), 443, true)));
+        assert_eq!(url("http://10.0.0.1:8080/"), Some(("10.0.0.1".into(), 8080, false)));
+        assert_eq!(url("https://[fd00::1]:8443"), Some(("fd00::1".into(), 8443, true)));
+        for bad in
+            ["192.168.88.1", "ftp://x", "https://", "https://a b", "https://x:0", "https://x/rest", "https://[::1"]
+        {
+            assert_eq!(url(bad), None, "{bad}");
+        }
+        assert_eq!(Url::parse("https://[fd00::1]:8443").unwrap().host_header(), "[fd00::1]:8443");
+    }
+
+    #[test]
+    fn fingerprints_with_and_without_colons() {
+        let hex = "ab".repeat(32);
+        assert_eq!(parse_fingerprint(&hex), Some([0xab; 32]));
+        assert_eq!(parse_fingerprint(&vec!["AB"; 32].join(":")), Some([0xab; 32]));
+        assert_eq!(parse_fingerprint("ab"), None);
+        assert_eq!(parse_fingerprint(&"zz".repeat(32)), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! From a configuration to a loop: everything it holds is made, and sized, here.
+
+use super::schedule::Schedule;
+use super::{Counters, Daemon, LINK_BYTES, Reloader, SAVE_EVERY, Store, Wan};
+use crate::actuate::{Actuator, QueueSpec};
+use crate::config::{Config, QueueRef, WanConfig};
+use crate::decide::Law;
+use crate::measure::Measure;
+use crate::observe::{EventRing, Flood};
+use crate::routeros::{self, Client};
+use crate::types::{Duration, Instant, WanId};
+use core::fmt;
+use core::net::SocketAddr;
+use wanctl_hal::{Board, OpenError};
+
+/// What a daemon is made of.
+pub struct Setup<B: Board> {
+    /// The machine.
+    pub board: B,
+    /// What to do.
+    pub config: Config,
+    /// Where the router is.
+    pub router: SocketAddr,
+    /// How to get a new configuration.
+    pub reloader: Reloader<B>,
+    /// What an earlier run has left, already read.
+    pub store: Store,
+    /// Its content.
+    pub restored: super::Restored,
+}
+
+/// Why the loop can't start.
+#[derive(Debug)]
+pub enum Problem {
+    /// A WAN can't be measured.
+    Open(String, OpenError),
+    /// The journal of the operator's original limits can't be understood.
+    Journal(super::Unusable),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(wan, error) => write!(f, "wan \"{wan}\": {error}"),
+            Self::Journal(why) => write!(
+                f,
+                "the journal of your original limits (file \"originals\" in the state directory) is {why}. Set the \
+                 limits on the router to what they shall be without wanctl, then run `wanctl adopt`"
+            ),
+        }
+    }
+}
+
+impl<B: Board> Daemon<B> {
+    /// Makes the loop: opens the sockets, takes over what earlier runs have learnt.
+    ///
+    /// # Errors
+    /// [`Problem`].
+    pub fn new(setup: Setup<B>) -> Result<Self, Problem> {
+        let Setup { mut board, config, router, reloader, mut store, restored } = setup;
+        let now = board.clock().now;
+        let mut wans = Vec::with_capacity(config.wans.len());
+        for (id, wan) in ids(&config) {
+            board.open_wan(id, &wan.source).map_err(|e| Problem::Open(wan.name.to_string(), e))?;
+            let mut law = Law::new(wan.law.clone());
+            if let Some((_, learnt)) = restored.wans.iter().find(|(name, _)| *name == wan.name) {
+                law.restore(*learnt);
+            }
+            let measure = Measure::new(wan.measure.clone(), board.entropy(), now);
+            wans.push(Wan::new(id, wan.name.to_string(), measure, law, now));
+        }
+        let mut actuator = actuator(&config);
+        for (menu, name, original) in store.load_originals(&mut board).map_err(Problem::Journal)?.unwrap_or_default() {
+            actuator.restore_original(menu, &name, &original);
+        }
+        Ok(Self {
+            client: client(&config, board.entropy()),
+            names: wans.iter().map(|w| w.name.clone()).collect(),
+            actuator,
+            wans,
+            router,
+            schedule: Schedule::new(config.cycle, now),
+            store,
+            reloader,
+            events: EventRing::default(),
+            flood: Flood::default(),
+            counters: Counters::default(),
+            link_buffer: Box::new([0; LINK_BYTES]),
+            failures: 0,
+            more: false,
+            heavy: None,
+            logged: 0,
+            saved_at: now,
+            save_every: SAVE_EVERY,
+            journal_at: Instant::ZERO,
+            // The first summary comes early: it tells that everything works.
+            summary_at: now - Duration::from_secs(50),
+            board,
+            config,
+        })
+    }
+}
+
+/// The WANs of a configuration with their places.
+pub fn ids(config: &Config) -> impl Iterator<Item = (WanId, &WanConfig)> {
+    config.wans.iter().enumerate().filter_map(|(i, wan)| Some((WanId::new(i)?, wan)))
+}
+
+/// The queues of a configuration, each once.
+pub(super) fn actuator(config: &Config) -> Actuator {
+    let mut specs: Vec<QueueSpec> = Vec::new();
+    for (id, wan) in ids(config) {
+        for (place, QueueRef { menu, name }) in wan.queues.iter().enumerate() {
+            let known = specs.iter().position(|s| s.menu == *menu && s.name == *name);
+            let known = known.unwrap_or_else(|| {
+                specs.push(QueueSpec { menu: *menu, name: name.clone(), serves: [None; 2] });
+                specs.len() - 1
+            });
+            specs[known].serves[place] = Some(id);
+        }
+    }
+    let interfaces = config.wans.iter().map(|w| w.router_interface.clone()).collect();
+    Actuator::new(config.actuate.clone(), specs, interfaces)
+}
+
+/// The client of the configured router.
+pub(super) fn client(config: &Config, seed: u64) -> Client {
+    let router = &config.router;
+    let settings = routeros::Settings {
+        host: router.url.host_header(),
+        credentials: format!("{}:{}", router.user, router.password.reveal()),
+        connect_timeout: router.connect_timeout,
+        response_timeout: router.response_timeout,
+    };
+    Client::new(settings, seed)
+}
