@@ -137,10 +137,6 @@ fn measure_settings(section: &Section<'_, '_>, cycle: Duration) -> Option<measur
         section.list("reflectors", MAX_CANDIDATES, "addresses, such as [\"1.1.1.1\", \"9.9.9.9\"]");
     if reflectors.as_ref().is_some_and(Vec::is_empty) {
         section.fault("reflectors", "must name at least one; without reflectors nothing can be measured");
-        return None;
-    }
-    if section.has("reflectors") && reflectors.is_none() {
-        return None;
     }
     let reflectors = reflectors.unwrap_or_else(|| REFLECTORS.iter().filter_map(|r| r.parse().ok()).collect());
     let active = section.count("active_reflectors", 1..=MAX_REFLECTORS).unwrap_or(3).min(reflectors.len());

@@ -1,0 +1,275 @@
+//! The Linux board on the real machine: loopback only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+use wanctl_hal::linux::{LinkTarget, LinuxBoard, LockError, StateDirectory, Trust};
+use wanctl_hal::{
+    Board, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, OpenError, ProbeSource, SendError, Signal,
+    StoreError, StoreFile, WanId,
+};
+
+/// A directory of its own for each test, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wanctl-hal-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn board(&self) -> LinuxBoard {
+        let target = LinkTarget { server_name: "localhost".into(), trust: Trust::Plain };
+        LinuxBoard::new(StateDirectory::open(&self.0).unwrap(), &target).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const WAN: fn() -> WanId = || WanId::new(0).unwrap();
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+fn open(board: &mut LinuxBoard, source: &ProbeSource) {
+    board.open_wan(WAN(), source).unwrap_or_else(|e| panic!("this test needs ICMP sockets (run it as root): {e}"));
+}
+
+/// Waits for one event.
+fn event(board: &mut LinuxBoard) -> Option<EchoEvent> {
+    let end = board.clock().now + Duration::from_secs(2);
+    while board.clock().now < end {
+        if let Some(event) = board.recv_echo(WAN()) {
+            return Some(event);
+        }
+        board.wait(end);
+    }
+    None
+}
+
+fn reply(board: &mut LinuxBoard) -> EchoReply {
+    loop {
+        match event(board) {
+            Some(EchoEvent::Reply(reply)) => return reply,
+            Some(_) => {}
+            None => panic!("no reply within two seconds"),
+        }
+    }
+}
+
+#[test]
+fn loopback_answers_over_both_families_with_kernel_stamps() {
+    let scratch = Scratch::new("echo");
+    let mut board = scratch.board();
+    open(&mut board, &ProbeSource::default());
+    for to in [V4, V6] {
+        if to == V6 && !board.families(WAN())[1] {
+            eprintln!("this machine has no IPv6: the IPv6 half is not tested");
+            continue;
+        }
+        for sequence in [0, 1, 65_535] {
+            let sent = board.send_echo(WAN(), &EchoRequest { to, sequence, token: 42 }).unwrap();
+            let reply = reply(&mut board);
+            assert_eq!((reply.from, reply.sequence, reply.token), (to, sequence, 42));
+            let rtt = reply.at.since(sent);
+            assert!(reply.at >= sent && rtt < Duration::from_millis(500), "{rtt:?}");
+        }
+    }
+}
+
+#[test]
+fn a_source_address_fixes_the_family_and_must_be_ours() {
+    let scratch = Scratch::new("source");
+    let mut board = scratch.board();
+    open(&mut board, &ProbeSource { address: Some(V4), ..ProbeSource::default() });
+    assert_eq!(board.families(WAN()), [true, false]);
+    let to_v6 = EchoRequest { to: V6, sequence: 1, token: 1 };
+    assert_eq!(board.send_echo(WAN(), &to_v6), Err(SendError::NoSocket));
+    let not_ours = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let refused = board.open_wan(WAN(), &ProbeSource { address: Some(not_ours), ..ProbeSource::default() });
+    assert_eq!(refused, Err(OpenError::Address(not_ours)));
+    let no_such = ProbeSource { interface: Some("nonesuch0".into()), ..ProbeSource::default() };
+    assert!(matches!(board.open_wan(WAN(), &no_such), Err(OpenError::Interface(..))));
+    let lo = ProbeSource { interface: Some("lo".into()), mark: Some(7), ..ProbeSource::default() };
+    open(&mut board, &lo);
+    board.send_echo(WAN(), &EchoRequest { to: V4, sequence: 9, token: 1 }).unwrap();
+    assert_eq!(reply(&mut board).sequence, 9);
+}
+
+#[test]
+fn other_peoples_pings_do_not_wake_us() {
+    let scratch = Scratch::new("foreign");
+    let other = Scratch::new("other");
+    let (mut board, mut stranger) = (scratch.board(), other.board());
+    open(&mut board, &ProbeSource::default());
+    open(&mut stranger, &ProbeSource::default());
+    for sequence in 0..500 {
+        stranger.send_echo(WAN(), &EchoRequest { to: V4, sequence, token: 1 }).unwrap();
+        while stranger.recv_echo(WAN()).is_some() {}
+    }
+    let before = board.clock().now;
+    let ready = board.wait(before + Duration::from_millis(50));
+    assert_eq!(ready.wans, 0, "the filter in the kernel keeps them away");
+    assert!(board.clock().now.since(before) >= Duration::from_millis(50));
+}
+
+#[test]
+fn the_timer_is_finer_than_a_millisecond_and_never_early() {
+    let scratch = Scratch::new("timer");
+    let mut board = scratch.board();
+    let mut worst = Duration::ZERO;
+    for i in 1..=50 {
+        let until = board.clock().now + Duration::from_micros(300 + i * 7);
+        board.wait(until);
+        let now = board.clock().now;
+        assert!(now >= until, "woke {:?} early", until.since(now));
+        worst = worst.max(now.since(until));
+    }
+    eprintln!("worst lateness of 50 waits: {worst:?}");
+    let past = board.clock().now;
+    board.wait(past);
+    board.wait(wanctl_hal::Instant::ZERO);
+}
+
+#[test]
+fn tcp_probes_time_open_and_closed_ports() {
+    let scratch = Scratch::new("tcp");
+    let mut board = scratch.board();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let open_port = listener.local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    board.tcp_probe(WAN(), 0, open_port).unwrap();
+    board.tcp_probe(WAN(), 1, closed).unwrap();
+    let mut results = Vec::new();
+    let end = board.clock().now + Duration::from_secs(2);
+    while results.len() < 2 && board.clock().now < end {
+        while let Some(probe) = board.tcp_result(WAN()) {
+            results.push(probe);
+        }
+        let soon = board_soon(&mut board);
+        board.wait(soon);
+    }
+    results.sort_by_key(|p| p.slot);
+    assert_eq!(results.len(), 2);
+    assert!(results.iter().all(|p| p.result.is_ok()), "a refusal proves the path too: {results:?}");
+    assert_eq!(board.tcp_probe(WAN(), 9, open_port), Err(SendError::NoSocket));
+}
+
+fn board_soon(board: &mut LinuxBoard) -> wanctl_hal::Instant {
+    board.clock().now + Duration::from_millis(5)
+}
+
+/// Runs the link until it tells something.
+fn link_event(board: &mut LinuxBoard) -> LinkEvent {
+    let end = board.clock().now + Duration::from_secs(5);
+    while board.clock().now < end {
+        let mut buffer = [0; 1024];
+        while let LinkIo::Moved(_) = board.link_read(&mut buffer) {}
+        if let Some(event) = board.link_poll() {
+            return event;
+        }
+        let soon = board_soon(board);
+        board.wait(soon);
+    }
+    panic!("the link says nothing");
+}
+
+#[test]
+fn a_plain_link_carries_bytes_both_ways_and_tells_its_end() {
+    let scratch = Scratch::new("plain");
+    let mut board = scratch.board();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    board.link_open(listener.local_addr().unwrap());
+    assert_eq!(board.link_write(b"too early"), LinkIo::WouldBlock);
+    assert_eq!(link_event(&mut board), LinkEvent::Open { resumed: None });
+    let (mut peer, _) = listener.accept().unwrap();
+    assert_eq!(board.link_write(b"hello"), LinkIo::Moved(5));
+    let mut heard = [0; 5];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello");
+    peer.write_all(b"and goodbye").unwrap();
+    drop(peer);
+    let (mut got, mut buffer) = (Vec::new(), [0; 4]);
+    let event = loop {
+        match board.link_read(&mut buffer) {
+            LinkIo::Moved(length) => got.extend_from_slice(&buffer[..length]),
+            _ => {
+                if let Some(event) = board.link_poll() {
+                    break event;
+                }
+                let soon = board_soon(&mut board);
+                board.wait(soon);
+            }
+        }
+    };
+    assert_eq!(got, b"and goodbye", "everything before the end is delivered");
+    assert_eq!(event, LinkEvent::Down(LinkError::Closed));
+    assert_eq!(board.link_write(b"x"), LinkIo::Down);
+}
+
+#[test]
+fn refusal_and_reset_are_told_apart() {
+    let scratch = Scratch::new("refused");
+    let mut board = scratch.board();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    board.link_open(closed);
+    assert_eq!(link_event(&mut board), LinkEvent::Down(LinkError::Refused));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    board.link_open(listener.local_addr().unwrap());
+    assert!(matches!(link_event(&mut board), LinkEvent::Open { .. }));
+    let (peer, _) = listener.accept().unwrap();
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    assert_eq!(link_event(&mut board), LinkEvent::Down(LinkError::Reset));
+}
+
+#[test]
+fn files_are_whole_and_the_directory_has_one_owner() {
+    let scratch = Scratch::new("files");
+    let mut board = scratch.board();
+    let mut buffer = [0; 16];
+    assert_eq!(board.load(StoreFile::StateA, &mut buffer), Err(StoreError::NotFound));
+    for durable in [false, true] {
+        board.store(StoreFile::StateA, b"content", durable).unwrap();
+        let length = board.load(StoreFile::StateA, &mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"content");
+    }
+    board.store(StoreFile::StateB, &[7; 17], false).unwrap();
+    assert!(matches!(board.load(StoreFile::StateB, &mut buffer), Err(StoreError::Os(_))), "too large");
+    let left: Vec<String> =
+        std::fs::read_dir(&scratch.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.ends_with(".new")), "{left:?}");
+    match StateDirectory::open(&scratch.0) {
+        Err(LockError::Held { by, .. }) => assert_eq!(by, std::process::id().to_string()),
+        other => panic!("a second owner got in: {other:?}"),
+    }
+    drop(board);
+    StateDirectory::open(&scratch.0).unwrap();
+}
+
+#[test]
+fn signals_are_inputs() {
+    let scratch = Scratch::new("signals");
+    let mut board = scratch.board();
+    board.watch_signals().unwrap();
+    assert_eq!(board.signal(), None);
+    for (number, expected) in [
+        (libc::SIGUSR1, Signal::Dump),
+        (libc::SIGHUP, Signal::Reload),
+        (libc::SIGTERM, Signal::Stop),
+        (libc::SIGINT, Signal::Stop),
+    ] {
+        signal_hook::low_level::raise(number).unwrap();
+        let until = board.clock().now + Duration::from_secs(2);
+        let ready = board.wait(until);
+        assert!(ready.signal, "wakes the loop");
+        assert_eq!(board.signal(), Some(expected));
+        assert_eq!(board.signal(), None);
+    }
+}
