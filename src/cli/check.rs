@@ -154,7 +154,11 @@ fn router(board: &mut LinuxBoard, config: &Config, address: std::net::SocketAddr
             findings.row(Mark::Good, "router", &format!("{model}, RouterOS {version}, at {}", config.router.url));
         }
         (Err(RouterError::NotFound), _) => {
-            return findings.row(Mark::Bad, "router", &format!("{}: no RouterOS REST API here (404)", config.router.url));
+            return findings.row(
+                Mark::Bad,
+                "router",
+                &format!("{}: no RouterOS REST API here (404)", config.router.url),
+            );
         }
         (Err(error), _) => return findings.row(Mark::Bad, "router", &format!("{}: {error}", config.router.url)),
         (Ok(()), None) => return findings.row(Mark::Bad, "router", "does not say what it is"),

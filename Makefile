@@ -1,0 +1,35 @@
+# make demo    shows the main job on an embedded router and line (no root, no network, under two minutes)
+# make test    passes the tests (installs what they need)
+# make check   format, lints, documentation
+# make bench   prints figures
+# make soak    the full counts, hours
+.PHONY: demo test check bench soak tools clean
+CARGO ?= cargo
+
+demo:
+	$(CARGO) run --release --quiet -- demo
+
+# iproute2 builds the namespaces of the tests on a real kernel queue.
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from rustup.rs or your distribution" >&2; exit 1; }
+	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
+	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
+	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+
+test: tools
+	$(CARGO) test --workspace --all-targets --no-fail-fast
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+bench:
+	$(CARGO) bench --bench loop
+
+soak:
+	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets
+
+clean:
+	$(CARGO) clean
