@@ -162,7 +162,9 @@ impl fmt::Display for OpenError {
                  (run as root, `setcap cap_net_raw+ep wanctl`, or AmbientCapabilities=CAP_NET_RAW in the unit), \
                  or allow unprivileged ping: `sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"`"
             ),
-            Self::Address(a) => write!(f, "the source address {a} is not an address of this machine (see `ip address`)"),
+            Self::Address(a) => {
+                write!(f, "the source address {a} is not an address of this machine (see `ip address`)")
+            }
             Self::Interface(name, errno) => {
                 write!(f, "can't bind probes to interface \"{name}\": {}", std::io::Error::from_raw_os_error(*errno))
             }

@@ -7,8 +7,8 @@ use super::sys::{self, Timer};
 use super::tcp::TcpProbes;
 use super::tls::{BadTrust, LinkTarget, Tls};
 use crate::board::{
-    Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, MAX_WANS, OpenError, ProbeSource, Ready, SendError, Signal,
-    StoreError, StoreFile, TcpProbe, WanId,
+    Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, MAX_WANS, OpenError, ProbeSource, Ready, SendError,
+    Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::icmp::Family;
 use crate::units::{Duration, Instant};
@@ -105,13 +105,9 @@ impl LinuxBoard {
         let (wake, sender) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         sender.set_nonblocking(true)?;
-        let mut flags = [
-            (SIGTERM, Signal::Stop),
-            (SIGINT, Signal::Stop),
-            (SIGHUP, Signal::Reload),
-            (SIGUSR1, Signal::Dump),
-        ]
-        .map(|(number, signal)| (number, signal, Arc::new(AtomicBool::new(false))));
+        let mut flags =
+            [(SIGTERM, Signal::Stop), (SIGINT, Signal::Stop), (SIGHUP, Signal::Reload), (SIGUSR1, Signal::Dump)]
+                .map(|(number, signal)| (number, signal, Arc::new(AtomicBool::new(false))));
         for (number, _, flag) in &mut flags {
             signal_hook::flag::register(*number, Arc::clone(flag))?;
             signal_hook::low_level::pipe::register(*number, sender.try_clone()?)?;

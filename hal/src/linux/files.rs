@@ -57,8 +57,14 @@ impl StateDirectory {
         let io = |error| LockError::Io(directory.to_owned(), error);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
         let path = directory.join("lock");
-        let mut lock =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -96,8 +102,7 @@ impl StateDirectory {
         let path = self.directory.join(file.name());
         let temporary = self.directory.join(format!("{}.new", file.name()));
         let write = || -> io::Result<()> {
-            let mut writer =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut writer = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             writer.write_all(bytes)?;
             if durable {
                 writer.sync_all()?;

@@ -55,8 +55,7 @@ impl Link {
         };
         let mut stream = TcpStream::connect(to)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        self.connection =
-            Some(Connection { stream, tls, stage: Stage::Connecting, readable: false, writable: false });
+        self.connection = Some(Connection { stream, tls, stage: Stage::Connecting, readable: false, writable: false });
         Ok(())
     }
 

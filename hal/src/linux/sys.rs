@@ -59,7 +59,9 @@ impl Timer {
         let spec = libc::itimerspec { it_interval: zero, it_value: value };
         // SAFETY: `spec` is valid for reading; the old value is not asked for. It can't fail with
         // a valid descriptor and a time within range.
-        unsafe { libc::timerfd_settime(self.0.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &raw const spec, core::ptr::null_mut()) };
+        unsafe {
+            libc::timerfd_settime(self.0.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &raw const spec, core::ptr::null_mut())
+        };
     }
 
     /// Makes the timer unreadable again.

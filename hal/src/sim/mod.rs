@@ -1,1 +1,21 @@
-//! The board in virtual time.
+//! The board in virtual time, and the world behind it: a RouterOS double, lines with a fluid
+//! model of their queues, reflectors, files.
+//!
+//! Everything is a function of its inputs and a seed: no threads, no system time, no iteration
+//! in the order of a hash, and only + − × ÷, square root and `libm`. (`tls_server` and `live`
+//! are the exception: they show a world in real time.)
+
+mod fault;
+mod http;
+mod objects;
+mod rest;
+mod rng;
+mod router;
+mod schema;
+mod setup;
+
+pub use fault::{Fault, Latency};
+pub use objects::Traffic;
+pub use rng::Rng;
+pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
+pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
