@@ -6,15 +6,21 @@
 //! are the exception: they show a world in real time.)
 
 mod fault;
+mod fifo;
+mod flow;
 mod http;
+mod line;
 mod objects;
+mod operator;
 mod rest;
 mod rng;
 mod router;
 mod schema;
 mod setup;
+mod shaper;
 
 pub use fault::{Fault, Latency};
+pub use line::{Direction, Entry, LegSetup, Line, LineSetup, Totals};
 pub use objects::Traffic;
 pub use rng::Rng;
 pub use router::{Output, Refusal, RouterDouble, SessionId, Write};

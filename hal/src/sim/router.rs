@@ -54,41 +54,41 @@ pub struct Write {
 }
 
 #[derive(Debug, Default)]
-struct Session {
+pub(super) struct Session {
     inbox: Inbox,
-    output: VecDeque<Output>,
+    pub(super) output: VecDeque<Output>,
     /// Nothing more will come out.
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 #[derive(Debug)]
-struct Pending {
+pub(super) struct Pending {
     session: SessionId,
-    due: Instant,
+    pub(super) due: Instant,
     request: Result<Request, u16>,
 }
 
 /// A simulated RouterOS.
 #[derive(Debug)]
 pub struct RouterDouble {
-    setup: RouterSetup,
-    authorization: String,
-    objects: Objects,
-    rng: Rng,
-    sessions: BTreeMap<SessionId, Session>,
-    next_session: u64,
-    pending: VecDeque<Pending>,
+    pub(super) setup: RouterSetup,
+    pub(super) authorization: String,
+    pub(super) objects: Objects,
+    pub(super) rng: Rng,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) next_session: u64,
+    pub(super) pending: VecDeque<Pending>,
     /// When the last request taken in will be done.
-    busy_until: Instant,
-    refuse_until: Instant,
-    silent_until: Instant,
-    booted: Option<Instant>,
-    faults: VecDeque<Fault>,
-    writes: VecDeque<Write>,
-    writes_total: u64,
-    sectors: u64,
-    revision: u64,
-    next_show: Instant,
+    pub(super) busy_until: Instant,
+    pub(super) refuse_until: Instant,
+    pub(super) silent_until: Instant,
+    pub(super) booted: Option<Instant>,
+    pub(super) faults: VecDeque<Fault>,
+    pub(super) writes: VecDeque<Write>,
+    pub(super) writes_total: u64,
+    pub(super) sectors: u64,
+    pub(super) revision: u64,
+    pub(super) next_show: Instant,
 }
 
 impl RouterDouble {
@@ -302,85 +302,6 @@ impl RouterDouble {
         }
     }
 
-    // ---- what the test does to it ------------------------------------------------------------
-
-    /// Lets something go wrong. Faults of coming requests queue up.
-    pub fn inject(&mut self, now: Instant, fault: Fault) {
-        self.advance(now);
-        match fault {
-            Fault::Stall(time) => {
-                for pending in &mut self.pending {
-                    pending.due += time;
-                }
-                self.busy_until = (if self.busy_until > now { self.busy_until } else { now }) + time;
-            }
-            Fault::Close => self.end_all(&Output::Close),
-            Fault::Reset => self.end_all(&Output::Reset),
-            Fault::Refuse(time) => self.refuse_until = now + time,
-            Fault::Silent(time) => self.silent_until = now + time,
-            _ => self.faults.push_back(fault),
-        }
-    }
-
-    /// Forgets all faults that have not struck yet, and listens again.
-    pub fn heal(&mut self, now: Instant) {
-        self.faults.clear();
-        self.refuse_until = now;
-        self.silent_until = now;
-    }
-
-    /// Reboots: connections are cut, nothing listens for `downtime`; then ids are new, counters
-    /// and uptime start from zero. Limits stay.
-    pub fn reboot(&mut self, now: Instant, downtime: Duration) {
-        self.advance(now);
-        self.pending.clear();
-        self.end_all(&Output::Reset);
-        self.refuse_until = now + downtime;
-        self.busy_until = self.refuse_until;
-        self.booted = Some(self.refuse_until);
-        self.sectors = 0;
-        self.revision += 1;
-        self.objects.reboot();
-    }
-
-    /// The operator sets `max-limit` by hand; false if there is no such queue.
-    pub fn set_limit(&mut self, queue: &str, max_limit: &str) -> bool {
-        self.set_property(queue, "max-limit", max_limit)
-    }
-
-    /// The operator (or the router itself, as with `invalid`) sets any member of a queue; false
-    /// if there is no such queue or member. The value is taken as it is.
-    pub fn set_property(&mut self, queue: &str, property: &str, value: &str) -> bool {
-        let Some((table, row)) = self.objects.find_queue(queue) else { return false };
-        let Some(slot) = self.objects.tables[table].rows[row].values.get_mut(property) else { return false };
-        value.clone_into(slot);
-        self.revision += 1;
-        true
-    }
-
-    /// The operator removes a queue; false if there is none of this name.
-    pub fn remove_queue(&mut self, queue: &str) -> bool {
-        let Some((table, row)) = self.objects.find_queue(queue) else { return false };
-        self.objects.tables[table].rows.remove(row);
-        self.revision += 1;
-        true
-    }
-
-    /// The user's credentials change.
-    pub fn set_credentials(&mut self, user: &str, password: &str) {
-        self.authorization = basic(user, password);
-    }
-
-    /// The policies of the user's group change.
-    pub fn set_policy(&mut self, may_read: bool, may_write: bool) {
-        (self.setup.may_read, self.setup.may_write) = (may_read, may_write);
-    }
-
-    /// Requests take another time from now on.
-    pub fn set_latency(&mut self, latency: super::fault::Latency) {
-        self.setup.latency = latency;
-    }
-
     // ---- what others see ---------------------------------------------------------------------
 
     /// Any member of a queue as it reads back (counters excepted).
@@ -475,13 +396,6 @@ impl RouterDouble {
 
     fn wall(&self, now: Instant) -> WallClock {
         WallClock(self.setup.wall.0.saturating_add(now.as_nanos()))
-    }
-
-    fn end_all(&mut self, how: &Output) {
-        for session in self.sessions.values_mut().filter(|s| !s.ended) {
-            session.output.push_back(how.clone());
-            session.ended = true;
-        }
     }
 
     /// Takes one strike off the fault that is next in line.
