@@ -5,6 +5,7 @@
 //! in the order of a hash, and only + − × ÷, square root and `libm`. (`tls_server` and `live`
 //! are the exception: they show a world in real time.)
 
+mod board;
 mod fault;
 mod fifo;
 mod flow;
@@ -12,16 +13,25 @@ mod http;
 mod line;
 mod objects;
 mod operator;
+mod reflector;
 mod rest;
 mod rng;
 mod router;
 mod schema;
 mod setup;
 mod shaper;
+mod store;
+mod wan;
+mod world;
 
+pub use board::SimBoard;
 pub use fault::{Fault, Latency};
 pub use line::{Direction, Entry, LegSetup, Line, LineSetup, Totals};
 pub use objects::Traffic;
+pub use reflector::{Answer, Connect, Reflector, Target};
 pub use rng::Rng;
 pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
 pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
+pub use store::Store;
+pub use wan::Wan;
+pub use world::{Action, SharedWorld, World, lock};

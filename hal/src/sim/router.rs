@@ -213,7 +213,7 @@ impl RouterDouble {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         let request = self.pending.front().map(|p| p.due);
-        let show = self.setup.counter_period.map(|_| self.next_show);
+        let show = self.setup.counter_period.filter(|p| !p.is_zero()).map(|_| self.next_show);
         [request, show].into_iter().flatten().min()
     }
 
