@@ -6,11 +6,13 @@
 //! are the exception: they show a world in real time.)
 
 mod board;
+mod certificate;
 mod fault;
 mod fifo;
 mod flow;
 mod http;
 mod line;
+mod live;
 mod objects;
 mod operator;
 mod reflector;
@@ -21,17 +23,21 @@ mod schema;
 mod setup;
 mod shaper;
 mod store;
+mod tls_server;
 mod wan;
 mod world;
 
 pub use board::SimBoard;
+pub use certificate::TlsSetup;
 pub use fault::{Fault, Latency};
 pub use line::{Direction, Entry, LegSetup, Line, LineSetup, Totals};
+pub use live::LiveBoard;
 pub use objects::Traffic;
 pub use reflector::{Answer, Connect, Reflector, Target};
 pub use rng::Rng;
 pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
 pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
 pub use store::Store;
+pub use tls_server::{LiveClock, OnWrite, RouterServer, ServerSetup};
 pub use wan::Wan;
 pub use world::{Action, SharedWorld, World, lock};
