@@ -1,1 +1,43 @@
-//! The board in virtual time.
+//! The board in virtual time, and the world behind it: a RouterOS double, lines with a fluid
+//! model of their queues, reflectors, files.
+//!
+//! Everything is a function of its inputs and a seed: no threads, no system time, no iteration
+//! in the order of a hash, and only + − × ÷, square root and `libm`. (`tls_server` and `live`
+//! are the exception: they show a world in real time.)
+
+mod board;
+mod certificate;
+mod fault;
+mod fifo;
+mod flow;
+mod http;
+mod line;
+mod live;
+mod objects;
+mod operator;
+mod reflector;
+mod rest;
+mod rng;
+mod router;
+mod schema;
+mod setup;
+mod shaper;
+mod store;
+mod tls_server;
+mod wan;
+mod world;
+
+pub use board::SimBoard;
+pub use certificate::TlsSetup;
+pub use fault::{Fault, Latency};
+pub use line::{Direction, Entry, LegSetup, Line, LineSetup, Totals};
+pub use live::LiveBoard;
+pub use objects::Traffic;
+pub use reflector::{Answer, Connect, Reflector, Target};
+pub use rng::Rng;
+pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
+pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
+pub use store::Store;
+pub use tls_server::{LiveClock, OnWrite, RouterServer, ServerSetup};
+pub use wan::Wan;
+pub use world::{Action, SharedWorld, World, lock};

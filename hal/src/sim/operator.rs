@@ -1,0 +1,92 @@
+//! What tests and operators do to a [`RouterDouble`] behind REST's back: faults, reboots, changes by hand.
+
+use super::fault::{Fault, Latency};
+use super::http::basic;
+use super::router::{Output, RouterDouble};
+use crate::units::{Duration, Instant};
+
+impl RouterDouble {
+    /// Lets something go wrong. Faults of coming requests queue up.
+    pub fn inject(&mut self, now: Instant, fault: Fault) {
+        self.advance(now);
+        match fault {
+            Fault::Stall(time) => {
+                for pending in &mut self.pending {
+                    pending.due += time;
+                }
+                self.busy_until = (if self.busy_until > now { self.busy_until } else { now }) + time;
+            }
+            Fault::Close => self.end_all(&Output::Close),
+            Fault::Reset => self.end_all(&Output::Reset),
+            Fault::Refuse(time) => self.refuse_until = now + time,
+            Fault::Silent(time) => self.silent_until = now + time,
+            _ => self.faults.push_back(fault),
+        }
+    }
+
+    /// Forgets all faults that have not struck yet, and listens again.
+    pub fn heal(&mut self, now: Instant) {
+        self.faults.clear();
+        self.refuse_until = now;
+        self.silent_until = now;
+    }
+
+    /// Reboots: connections are cut, nothing listens for `downtime`; then ids are new, counters
+    /// and uptime start from zero. Limits stay.
+    pub fn reboot(&mut self, now: Instant, downtime: Duration) {
+        self.advance(now);
+        self.pending.clear();
+        self.end_all(&Output::Reset);
+        self.refuse_until = now + downtime;
+        self.busy_until = self.refuse_until;
+        self.booted = Some(self.refuse_until);
+        self.sectors = 0;
+        self.revision += 1;
+        self.objects.reboot();
+    }
+
+    /// The operator sets `max-limit` by hand; false if there is no such queue.
+    pub fn set_limit(&mut self, queue: &str, max_limit: &str) -> bool {
+        self.set_property(queue, "max-limit", max_limit)
+    }
+
+    /// The operator (or the router itself, as with `invalid`) sets any member of a queue; false
+    /// if there is no such queue or member. The value is taken as it is.
+    pub fn set_property(&mut self, queue: &str, property: &str, value: &str) -> bool {
+        let Some((table, row)) = self.objects.find_queue(queue) else { return false };
+        let Some(slot) = self.objects.tables[table].rows[row].values.get_mut(property) else { return false };
+        value.clone_into(slot);
+        self.revision += 1;
+        true
+    }
+
+    /// The operator removes a queue; false if there is none of this name.
+    pub fn remove_queue(&mut self, queue: &str) -> bool {
+        let Some((table, row)) = self.objects.find_queue(queue) else { return false };
+        self.objects.tables[table].rows.remove(row);
+        self.revision += 1;
+        true
+    }
+
+    /// The user's credentials change.
+    pub fn set_credentials(&mut self, user: &str, password: &str) {
+        self.authorization = basic(user, password);
+    }
+
+    /// The policies of the user's group change.
+    pub fn set_policy(&mut self, may_read: bool, may_write: bool) {
+        (self.setup.may_read, self.setup.may_write) = (may_read, may_write);
+    }
+
+    /// Requests take another time from now on.
+    pub fn set_latency(&mut self, latency: Latency) {
+        self.setup.latency = latency;
+    }
+
+    fn end_all(&mut self, how: &Output) {
+        for session in self.sessions.values_mut().filter(|s| !s.ended) {
+            session.output.push_back(how.clone());
+            session.ended = true;
+        }
+    }
+}
