@@ -1,0 +1,190 @@
+//! The line as namespaces:
+//!
+//! ```text
+//!   cli ──LAN── rtr ──WAN── isp ══10 ms══ srv
+//!   ctl ────────┘ │          └ bottleneck: tbf over a deep FIFO, towards rtr and towards srv
+//!                 └ shaper: htb over a short FIFO, towards cli (download) and isp (upload)
+//! ```
+//!
+//! The controller has its own link to the router, so its probes do not wait in the download's
+//! shaper; on the way up they pass the WAN's shaper like everything else.
+
+use super::delay::DelayLine;
+use super::netns::Netns;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Round-trip time of the idle line.
+pub const BASE_RTT: Duration = Duration::from_millis(20);
+
+/// The provider's FIFO, bytes: 530 ms at 30 Mbit/s, 1.3 s at 12.
+const DEEP: u64 = 2_000_000;
+
+/// The shaper's FIFO, time. It stands in for CAKE, which the test's kernel may lack.
+const SHORT_MS: u64 = 20;
+
+pub const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 1);
+pub const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 5, 1);
+
+/// Addresses of the server that only answer echo requests.
+pub const REFLECTORS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 77, 5, 2), Ipv4Addr::new(10, 77, 5, 3), Ipv4Addr::new(10, 77, 5, 4)];
+
+/// A direction of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Download,
+    Upload,
+}
+
+impl Direction {
+    /// Where the provider's queue is.
+    const fn bottleneck_interface(self) -> &'static str {
+        match self {
+            Self::Download => "wan",
+            Self::Upload => "far",
+        }
+    }
+
+    /// Where the router's queue is.
+    const fn shaper_interface(self) -> &'static str {
+        match self {
+            Self::Download => "lan",
+            Self::Upload => "wan",
+        }
+    }
+}
+
+/// The namespaces, and what runs in them. Fields are dropped in this order.
+pub struct RealLine {
+    shaper: Shaper,
+    _delay: DelayLine,
+    pub client: Netns,
+    pub controller: Netns,
+    pub router: Netns,
+    pub provider: Netns,
+    pub server: Netns,
+}
+
+impl RealLine {
+    /// A line whose bottlenecks let `bottleneck` bit/s through, and whose shapers `shaper`.
+    pub fn new(world: &str, bottleneck: u64, shaper: u64) -> Self {
+        let [client, controller, router, provider, server] =
+            ["cli", "ctl", "rtr", "isp", "srv"].map(|role| Netns::new(world, role));
+        cable(&client, "lan", "10.77.1.2/24", &router, "lan", "10.77.1.1/24");
+        cable(&controller, "ctl", "10.77.2.2/24", &router, "ctl", "10.77.2.1/24");
+        cable(&router, "wan", "10.77.3.2/24", &provider, "wan", "10.77.3.1/24");
+        let delay = DelayLine::new(&provider, &server, "far", BASE_RTT / 2);
+        for address in [SERVER_ADDRESS].iter().chain(&REFLECTORS) {
+            server.ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+        }
+        for netns in [&router, &provider] {
+            netns.sysctl("ipv4/ip_forward", "1");
+        }
+        for (netns, route) in [
+            (&client, "default via 10.77.1.1"),
+            (&controller, "default via 10.77.2.1"),
+            (&router, "default via 10.77.3.1"),
+            (&provider, "10.77.1.0/24 via 10.77.3.2"),
+            (&provider, "10.77.2.0/24 via 10.77.3.2"),
+            (&provider, "10.77.5.0/24 dev far"),
+            (&server, "default dev far src 10.77.5.1"),
+        ] {
+            netns.ip(&[&["route", "add"], &*route.split(' ').collect::<Vec<_>>()].concat());
+        }
+        for netns in [&client, &server] {
+            netns.sysctl("ipv4/tcp_congestion_control", "cubic");
+            netns.sysctl("ipv4/tcp_rmem", "4096 131072 16777216");
+            netns.sysctl("ipv4/tcp_wmem", "4096 131072 16777216");
+        }
+        for direction in [Direction::Download, Direction::Upload] {
+            let (rate, deep) = (bottleneck.to_string(), DEEP.to_string());
+            let dev = direction.bottleneck_interface();
+            provider.tc(&["qdisc", "add", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep]);
+        }
+        let shaper = Shaper::new(&router, shaper);
+        Self { shaper, _delay: delay, client, controller, router, provider, server }
+    }
+
+    /// Another capacity; what waits in the queue stays.
+    pub fn set_bottleneck(&self, direction: Direction, bps: u64) {
+        let (rate, deep) = (bps.to_string(), DEEP.to_string());
+        let dev = direction.bottleneck_interface();
+        self.provider.tc(&["qdisc", "change", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep]);
+    }
+
+    /// The router's shapers, for whoever is to set them.
+    pub fn shaper(&self) -> Shaper {
+        self.shaper.clone()
+    }
+}
+
+/// A veth pair between two namespaces.
+fn cable(one: &Netns, one_name: &str, one_address: &str, other: &Netns, other_name: &str, other_address: &str) {
+    one.ip(&["link", "add", one_name, "type", "veth", "peer", "name", other_name, "netns", other.name()]);
+    for (netns, name, address) in [(one, one_name, one_address), (other, other_name, other_address)] {
+        netns.ip(&["address", "add", address, "dev", name]);
+        netns.no_offload(name);
+        for which in ["all", name] {
+            netns.sysctl(&format!("ipv4/conf/{which}/rp_filter"), "0");
+        }
+        netns.ip(&["link", "set", name, "txqueuelen", "10000", "up"]);
+    }
+}
+
+/// The router's shapers. Changes go to a `tc` that runs already and reads commands: a
+/// millisecond instead of the start of a process.
+#[derive(Clone)]
+pub struct Shaper(Arc<Mutex<Tc>>);
+
+struct Tc {
+    process: Child,
+    commands: Option<ChildStdin>,
+}
+
+impl Shaper {
+    fn new(router: &Netns, bps: u64) -> Self {
+        let mut command = Command::new("tc");
+        command.args(["-force", "-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut process = router.prepare(&mut command).spawn().expect("tc -batch");
+        let commands = process.stdin.take();
+        let shaper = Self(Arc::new(Mutex::new(Tc { process, commands })));
+        for direction in [Direction::Download, Direction::Upload] {
+            let dev = direction.shaper_interface();
+            shaper.tell(&format!("qdisc add dev {dev} root handle 1: htb default 10\n"));
+            shaper.apply("add", direction, bps);
+        }
+        shaper
+    }
+
+    /// Another rate; what waits in the queue stays.
+    pub fn set(&self, direction: Direction, bps: u64) {
+        self.apply("change", direction, bps);
+    }
+
+    fn apply(&self, verb: &str, direction: Direction, bps: u64) {
+        let dev = direction.shaper_interface();
+        let fifo = (bps / 8 * SHORT_MS / 1000).max(6 * 1514);
+        self.tell(&format!(
+            "class {verb} dev {dev} parent 1: classid 1:10 htb rate {bps}bit ceil {bps}bit burst 4k cburst 4k quantum 1514\n\
+             qdisc {verb} dev {dev} parent 1:10 handle 10: bfifo limit {fifo}\n"
+        ));
+    }
+
+    fn tell(&self, lines: &str) {
+        let mut tc = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(commands) = &mut tc.commands {
+            commands.write_all(lines.as_bytes()).expect("tc -batch ended");
+        }
+    }
+}
+
+impl Drop for Tc {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        let _ = self.process.wait();
+    }
+}

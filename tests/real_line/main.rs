@@ -1,0 +1,180 @@
+//! The loop closes over a real queue: the program, the kernel's TCP, and the kernel's FIFOs in
+//! network namespaces on this machine. Nothing is simulated but the RouterOS that carries the
+//! program's writes to `tc`.
+//!
+//! Needs root, iproute2, veth, TUN, htb and tbf. Where that is missing the test fails, and says
+//! what; `WANCTL_SKIP_NETNS=1` skips it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, missing_docs)]
+
+mod controller;
+mod delay;
+mod judge;
+mod line;
+mod netns;
+mod traffic;
+
+use controller::{Daemon, Router};
+use judge::{Count, Figures, Stretch};
+use line::{BASE_RTT, Direction, RealLine};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use traffic::{Control, EndOnDrop};
+
+const FLOWS: usize = 4;
+
+/// What the line can, phase by phase (bit/s).
+const CAPACITIES: [u64; 3] = [30_000_000, 12_000_000, 30_000_000];
+
+/// How long each phase lasts.
+const PHASE: Duration = Duration::from_secs(11);
+
+/// How long after a step the run is not judged.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// The idle line before the load.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Where the shapers begin, and may return to: so far above the line that they shape nothing.
+const CEILING: u64 = 40_000_000;
+
+/// The lowest rate the program may set: a third of the lowest capacity.
+const FLOOR: u64 = 4_000_000;
+
+/// What came of one run.
+struct Outcome {
+    idle: Figures,
+    phases: Vec<Figures>,
+    /// Whether the daemon ended well, and its log.
+    daemon: Option<(bool, String)>,
+}
+
+#[test]
+fn the_loop_closes_over_a_real_queue() {
+    if let Some(missing) = missing() {
+        let skip = std::env::var_os("WANCTL_SKIP_NETNS").is_some_and(|v| v == "1");
+        assert!(skip, "\n\n  The test on a real queue can't run here: {missing}\n  (WANCTL_SKIP_NETNS=1 skips it)\n\n");
+        eprintln!("\n  SKIPPED ON REQUEST (WANCTL_SKIP_NETNS=1): test on a real queue; {missing}\n");
+        return;
+    }
+    netns::sweep();
+    let started = Instant::now();
+    let free = both("uncontrolled", false);
+    let held = both("controlled", true);
+    println!("\n{}", Figures::HEADER);
+    for outcome in free.iter().chain(&held) {
+        println!("{}", outcome.idle);
+        outcome.phases.iter().for_each(|figures| println!("{figures}"));
+    }
+    println!("{:.0} s in all\n", started.elapsed().as_secs_f64());
+    let complaints: Vec<String> = free.iter().flat_map(complain_of_free).chain(held.iter().flat_map(complain_of_held)).collect();
+    if !complaints.is_empty() {
+        for (_, log) in held.iter().filter_map(|outcome| outcome.daemon.as_ref()) {
+            println!("---- log of a daemon ----\n{log}");
+        }
+        panic!("\n{}\n", complaints.join("\n"));
+    }
+}
+
+/// Both directions at a time, each on a line of its own.
+fn both(run: &'static str, controlled: bool) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let runs = [Direction::Download, Direction::Upload]
+            .map(|direction| scope.spawn(move || scenario(run, direction, controlled)));
+        runs.map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).into()
+    })
+}
+
+fn scenario(run: &'static str, direction: Direction, controlled: bool) -> Outcome {
+    let world = format!("{}{}", &run[..1], &format!("{direction:?}")[..1]).to_lowercase();
+    let line = RealLine::new(&world, CAPACITIES[0], CEILING);
+    let router = Router::new(&line, CEILING);
+    let control = Control::default();
+    thread::scope(|scope| {
+        let _end = EndOnDrop(&control);
+        let daemon = controlled.then(|| Daemon::start(&line, &router, &world, CEILING, FLOOR));
+        let pings = traffic::ping(scope, &line, &control);
+        let idle = Stretch { from: Instant::now() + IDLE / 2, to: Instant::now() + IDLE, capacity: CAPACITIES[0] };
+        thread::sleep(IDLE);
+        traffic::load(scope, &line, direction, FLOWS, &control);
+        let mut counts = Vec::new();
+        let mut stretches = Vec::new();
+        for capacity in CAPACITIES {
+            line.set_bottleneck(direction, capacity);
+            let step = Instant::now();
+            stretches.push(Stretch { from: step + SETTLING, to: step + PHASE, capacity });
+            while step.elapsed() < PHASE {
+                thread::sleep(traffic::TICK);
+                counts.push(Count { at: Instant::now(), bytes: control.received() });
+            }
+        }
+        control.end_load();
+        control.end_pings();
+        let pings = pings.join().expect("the pinger");
+        let rates = router.rates(direction);
+        let figures = |stretch| Figures::new(run, direction, stretch, &pings, &counts, &rates);
+        Outcome {
+            idle: Figures { run: "idle", ..figures(idle) },
+            phases: stretches.into_iter().map(figures).collect(),
+            daemon: daemon.map(Daemon::stop),
+        }
+    })
+}
+
+/// Without control the line must be as bad as lines are, or the test proves nothing.
+fn complain_of_free(outcome: &Outcome) -> Vec<String> {
+    let base = BASE_RTT.as_secs_f64() * 1e3;
+    let idle = Some(&outcome.idle)
+        .filter(|i| !(i.p50 >= base && i.p50 < base * 1.5))
+        .map(|i| format!("the idle line should have an RTT of {base} ms: {i}"));
+    let phases = outcome.phases.iter().filter(|f| !(f.p95 > 200.0)).map(|f| format!("p95 should exceed 200 ms: {f}"));
+    idle.into_iter().chain(phases).collect()
+}
+
+fn complain_of_held(outcome: &Outcome) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for f in &outcome.phases {
+        if !(f.p95 < 100.0) {
+            complaints.push(format!("p95 should be below 100 ms: {f}"));
+        }
+        if !(f.utilisation >= 0.6) {
+            complaints.push(format!("utilisation should be at least 60%: {f}"));
+        }
+    }
+    if !outcome.daemon.as_ref().is_some_and(|(well, _)| *well) {
+        complaints.push(String::from("the daemon should stop within 3 s of SIGTERM, and succeed"));
+    }
+    complaints
+}
+
+/// What this test needs and does not find.
+fn missing() -> Option<String> {
+    // SAFETY: plain system call without arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        return Some("it needs root".to_owned());
+    }
+    for program in ["ip", "tc"] {
+        if Command::new(program).arg("-V").output().is_err() {
+            return Some(format!("there is no program `{program}` (iproute2)"));
+        }
+    }
+    let name = format!("wanctl-test-{}-try", std::process::id());
+    let attempt = |program: &str, arguments: &str| {
+        let output = Command::new(program).args(arguments.split(' ')).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        (!output.status.success()).then(|| format!("`{program} {arguments}` says: {}", text.trim()))
+    };
+    let found = [
+        ("ip", format!("netns add {name}")),
+        ("ip", format!("-n {name} link add one type veth peer name other")),
+        ("ip", format!("-n {name} tuntap add dev tun mode tun")),
+        ("tc", format!("-n {name} qdisc add dev one root handle 1: tbf rate 10mbit burst 4k limit 100k")),
+        ("tc", format!("-n {name} qdisc add dev other root handle 1: htb default 10")),
+        ("tc", format!("-n {name} class add dev other parent 1: classid 1:10 htb rate 10mbit quantum 1514")),
+        ("tc", format!("-n {name} qdisc add dev other parent 1:10 bfifo limit 100k")),
+    ]
+    .into_iter()
+    .find_map(|(program, arguments)| attempt(program, &arguments));
+    let _ = Command::new("ip").args(["netns", "del", &name]).output();
+    found
+}
