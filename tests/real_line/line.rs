@@ -96,14 +96,15 @@ impl RealLine {
             netns.ip(&[&["route", "add"], &*route.split(' ').collect::<Vec<_>>()].concat());
         }
         for netns in [&client, &server] {
-            netns.sysctl("ipv4/tcp_congestion_control", "cubic");
             netns.sysctl("ipv4/tcp_rmem", "4096 131072 16777216");
             netns.sysctl("ipv4/tcp_wmem", "4096 131072 16777216");
         }
         for direction in [Direction::Download, Direction::Upload] {
             let (rate, deep) = (bottleneck.to_string(), DEEP.to_string());
             let dev = direction.bottleneck_interface();
-            provider.tc(&["qdisc", "add", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep]);
+            provider.tc(&[
+                "qdisc", "add", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep,
+            ]);
         }
         let shaper = Shaper::new(&router, shaper);
         Self { shaper, _delay: delay, client, controller, router, provider, server }
@@ -113,7 +114,9 @@ impl RealLine {
     pub fn set_bottleneck(&self, direction: Direction, bps: u64) {
         let (rate, deep) = (bps.to_string(), DEEP.to_string());
         let dev = direction.bottleneck_interface();
-        self.provider.tc(&["qdisc", "change", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep]);
+        self.provider.tc(&[
+            "qdisc", "change", "dev", dev, "root", "handle", "1:", "tbf", "rate", &rate, "burst", "4k", "limit", &deep,
+        ]);
     }
 
     /// The router's shapers, for whoever is to set them.

@@ -67,7 +67,8 @@ fn the_loop_closes_over_a_real_queue() {
         outcome.phases.iter().for_each(|figures| println!("{figures}"));
     }
     println!("{:.0} s in all\n", started.elapsed().as_secs_f64());
-    let complaints: Vec<String> = free.iter().flat_map(complain_of_free).chain(held.iter().flat_map(complain_of_held)).collect();
+    let complaints: Vec<String> =
+        free.iter().flat_map(complain_of_free).chain(held.iter().flat_map(complain_of_held)).collect();
     if !complaints.is_empty() {
         for (_, log) in held.iter().filter_map(|outcome| outcome.daemon.as_ref()) {
             println!("---- log of a daemon ----\n{log}");

@@ -2,8 +2,10 @@
 //! pinger of the test's own.
 
 use super::line::{Direction, RealLine, SERVER_ADDRESS};
+use super::netns::check;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -96,6 +98,7 @@ pub fn load<'scope>(
 fn transfer(mut stream: TcpStream, sends: bool, control: &Control) {
     let patient = [stream.set_read_timeout(Some(PATIENCE)), stream.set_write_timeout(Some(PATIENCE))];
     assert!(patient.iter().all(Result::is_ok), "socket time-outs");
+    use_cubic(&stream).expect("congestion control cubic");
     let mut buffer = vec![0; 64 * 1024];
     while !control.load_over.load(Ordering::Relaxed) {
         let moved = if sends { stream.write(&buffer) } else { stream.read(&mut buffer) };
@@ -108,6 +111,17 @@ fn transfer(mut stream: TcpStream, sends: bool, control: &Control) {
             _ => {}
         }
     }
+}
+
+/// The sender everybody has, whatever this machine's default is. (A namespace's own default can't
+/// be set to one that the machine restricts.)
+fn use_cubic(stream: &TcpStream) -> io::Result<()> {
+    let name = b"cubic";
+    let length = libc::socklen_t::try_from(name.len()).expect("five");
+    // SAFETY: the option takes bytes of the length given; they live for the call.
+    check(unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_CONGESTION, name.as_ptr().cast(), length)
+    })
 }
 
 fn is_timeout(error: &io::Error) -> bool {
