@@ -26,6 +26,11 @@ const DEEP: u64 = 2_000_000;
 /// The shaper's FIFO, time. It stands in for CAKE, which the test's kernel may lack.
 const SHORT_MS: u64 = 20;
 
+/// What echo requests and replies get ahead of the bulk (bit/s): CAKE lets sparse flows pass its
+/// queues, so a controller's probes never wait in its own shaper. The test's own pings get no such
+/// favour: they wait in the short FIFO like the bulk.
+const SPARSE: u64 = 200_000;
+
 pub const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 1);
 pub const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 5, 1);
 
@@ -159,6 +164,9 @@ impl Shaper {
             let dev = direction.shaper_interface();
             shaper.tell(&format!("qdisc add dev {dev} root handle 1: htb default 10\n"));
             shaper.apply("add", direction, bps);
+            shaper.tell(&format!(
+                "filter add dev {dev} parent 1: protocol ip u32 match ip protocol 1 0xff flowid 1:20\n"
+            ));
         }
         shaper
     }
@@ -171,8 +179,12 @@ impl Shaper {
     fn apply(&self, verb: &str, direction: Direction, bps: u64) {
         let dev = direction.shaper_interface();
         let fifo = (bps / 8 * SHORT_MS / 1000).max(6 * 1514);
+        let bulk = bps.saturating_sub(SPARSE).max(8_000);
+        let burst = "burst 4k cburst 4k quantum 1514";
         self.tell(&format!(
-            "class {verb} dev {dev} parent 1: classid 1:10 htb rate {bps}bit ceil {bps}bit burst 4k cburst 4k quantum 1514\n\
+            "class {verb} dev {dev} parent 1: classid 1:1 htb rate {bps}bit ceil {bps}bit {burst}\n\
+             class {verb} dev {dev} parent 1:1 classid 1:10 htb prio 1 rate {bulk}bit ceil {bps}bit {burst}\n\
+             class {verb} dev {dev} parent 1:1 classid 1:20 htb prio 0 rate {SPARSE}bit ceil {bps}bit {burst}\n\
              qdisc {verb} dev {dev} parent 1:10 handle 10: bfifo limit {fifo}\n"
         ));
     }

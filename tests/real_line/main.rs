@@ -173,6 +173,10 @@ fn missing() -> Option<String> {
         ("tc", format!("-n {name} qdisc add dev other root handle 1: htb default 10")),
         ("tc", format!("-n {name} class add dev other parent 1: classid 1:10 htb rate 10mbit quantum 1514")),
         ("tc", format!("-n {name} qdisc add dev other parent 1:10 bfifo limit 100k")),
+        (
+            "tc",
+            format!("-n {name} filter add dev other parent 1: protocol ip u32 match ip protocol 1 0xff flowid 1:10"),
+        ),
     ]
     .into_iter()
     .find_map(|(program, arguments)| attempt(program, &arguments));
