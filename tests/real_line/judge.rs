@@ -15,11 +15,16 @@ pub struct Count {
 /// A stretch of a run that is judged.
 #[derive(Clone, Copy)]
 pub struct Stretch {
+    /// The step before it.
+    pub step: Instant,
     pub from: Instant,
     pub to: Instant,
     /// Capacity, bit/s.
     pub capacity: u64,
 }
+
+/// An RTT that a conversation bears, milliseconds.
+const TOLERABLE: f64 = 100.0;
 
 /// What one stretch was like.
 #[derive(Clone, Debug)]
@@ -30,6 +35,10 @@ pub struct Figures {
     pub p50: f64,
     pub p95: f64,
     pub worst: f64,
+    /// The highest RTT between the step and the stretch.
+    pub peak: f64,
+    /// Time after the step until RTT stayed below [`TOLERABLE`], milliseconds (within this time).
+    pub above: f64,
     /// Part of the pings that did not come back.
     pub lost: f64,
     /// Goodput, Mbit/s.
@@ -53,6 +62,8 @@ impl Figures {
         let sent: Vec<_> = pings.iter().filter(|p| within(p.sent)).collect();
         let mut rtts: Vec<f64> = sent.iter().filter_map(|p| p.rtt).map(milliseconds).collect();
         rtts.sort_by(f64::total_cmp);
+        let settling = pings.iter().filter(|p| p.sent >= stretch.step && p.sent < stretch.from);
+        let settling = settling.filter_map(|p| Some((milliseconds(p.sent - stretch.step), milliseconds(p.rtt?))));
         let inside: Vec<_> = counts.iter().filter(|c| within(c.at)).collect();
         let goodput = match (inside.first(), inside.last()) {
             (Some(first), Some(last)) if last.at > first.at => {
@@ -71,6 +82,8 @@ impl Figures {
             p50: percentile(&rtts, 0.5),
             p95: percentile(&rtts, 0.95),
             worst: percentile(&rtts, 1.0),
+            peak: settling.clone().map(|(_, rtt)| rtt).fold(0.0, f64::max),
+            above: settling.filter(|(_, rtt)| *rtt > TOLERABLE).map(|(after, _)| after).fold(0.0, f64::max),
             lost: if sent.is_empty() { 1.0 } else { 1.0 - rtts.len() as f64 / sent.len() as f64 },
             goodput: goodput / 1e6,
             utilisation: goodput / stretch.capacity as f64,
@@ -78,15 +91,14 @@ impl Figures {
         }
     }
 
-    pub const HEADER: &'static str =
-        "run           direction  capacity   RTT p50     p95     max   lost  goodput  utilisation  shaper";
+    pub const HEADER: &'static str = "run           direction  capacity   RTT p50     p95     max   lost  goodput  used  shaper          after the step: peak, above 100 ms";
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<13} {:<9} {:>5} Mb/s {:>6.0} ms {:>4.0} ms {:>4.0} ms {:>5.1}% {:>8.1} {:>11.0}%  {:.1} to {:.1}",
+            "{:<13} {:<9} {:>5} Mb/s {:>6.0} ms {:>4.0} ms {:>4.0} ms {:>5.1}% {:>8.1} {:>4.0}%  {:>4.1} to {:>4.1} Mb/s {:>11.0} ms {:>7.0} ms",
             self.run,
             format!("{:?}", self.direction),
             self.capacity / 1_000_000,
@@ -98,6 +110,8 @@ impl fmt::Display for Figures {
             self.utilisation * 100.0,
             self.shaper[0],
             self.shaper[1],
+            self.peak,
+            self.above,
         )
     }
 }
