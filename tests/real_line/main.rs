@@ -25,11 +25,13 @@ use traffic::{Control, EndOnDrop};
 
 const FLOWS: usize = 4;
 
-/// What the line can, phase by phase (bit/s).
-const CAPACITIES: [u64; 3] = [30_000_000, 12_000_000, 30_000_000];
-
-/// How long each phase lasts.
-const PHASE: Duration = Duration::from_secs(11);
+/// What the line can (bit/s), phase by phase, and for how long. The first is longer, because
+/// CUBIC, which leaves slow start as soon as the delay rises, takes ten seconds to fill 500 ms.
+const PHASES: [(u64, Duration); 3] = [
+    (30_000_000, Duration::from_secs(15)),
+    (12_000_000, Duration::from_secs(11)),
+    (30_000_000, Duration::from_secs(11)),
+];
 
 /// How long after a step the run is not judged.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -103,7 +105,7 @@ fn both(run: &'static str, controlled: bool) -> Vec<Outcome> {
 
 fn scenario(run: &'static str, direction: Direction, controlled: bool) -> Outcome {
     let world = format!("{}{}", &run[..1], &format!("{direction:?}")[..1]).to_lowercase();
-    let line = RealLine::new(&world, CAPACITIES[0], CEILING);
+    let line = RealLine::new(&world, PHASES[0].0, CEILING);
     let router = Router::new(&line, CEILING);
     let control = Control::default();
     thread::scope(|scope| {
@@ -111,16 +113,16 @@ fn scenario(run: &'static str, direction: Direction, controlled: bool) -> Outcom
         let daemon = controlled.then(|| Daemon::start(&line, &router, &world, CEILING, FLOOR));
         let pings = traffic::ping(scope, &line, &control);
         let now = Instant::now();
-        let idle = Stretch { step: now, from: now + IDLE / 2, to: now + IDLE, capacity: CAPACITIES[0] };
+        let idle = Stretch { step: now, from: now + IDLE / 2, to: now + IDLE, capacity: PHASES[0].0 };
         thread::sleep(IDLE);
         traffic::load(scope, &line, direction, FLOWS, &control);
         let mut counts = Vec::new();
         let mut stretches = Vec::new();
-        for capacity in CAPACITIES {
+        for (capacity, lasts) in PHASES {
             line.set_bottleneck(direction, capacity);
             let step = Instant::now();
-            stretches.push(Stretch { step, from: step + SETTLING, to: step + PHASE, capacity });
-            while step.elapsed() < PHASE {
+            stretches.push(Stretch { step, from: step + SETTLING, to: step + lasts, capacity });
+            while step.elapsed() < lasts {
                 thread::sleep(traffic::TICK);
                 counts.push(Count { at: Instant::now(), bytes: control.received() });
             }
