@@ -36,6 +36,8 @@ pub struct SimBoard {
     read: usize,
     /// The end of the connection, behind the bytes in `inbox`.
     end: Option<LinkError>,
+    /// The end was found by reading or writing, as on a real machine.
+    end_found: bool,
     /// What the last `wait` reported, and whether anything was taken since.
     reported: Ready,
     taken: bool,
@@ -53,6 +55,7 @@ impl SimBoard {
             inbox: Vec::with_capacity(65_536),
             read: 0,
             end: None,
+            end_found: false,
             reported: Ready::default(),
             taken: true,
         }
@@ -103,6 +106,7 @@ impl SimBoard {
         self.inbox.clear();
         self.read = 0;
         self.end = None;
+        self.end_found = false;
     }
 
     /// Whether the link has news in this world.
@@ -217,7 +221,7 @@ impl Board for SimBoard {
                     }
                 }
             }
-            Link::Open(_) if self.read == self.inbox.len() => {
+            Link::Open(_) if self.end_found => {
                 let error = self.end?;
                 self.forget_link();
                 self.link = Link::Ended(None);
@@ -237,7 +241,8 @@ impl Board for SimBoard {
         let left = &self.inbox[self.read..];
         let n = left.len().min(buffer.len()).min(lock(&self.world).link_chunk.max(1));
         if n == 0 {
-            return if self.end.is_some() { LinkIo::Down } else { LinkIo::WouldBlock };
+            self.end_found = left.is_empty() && self.end.is_some();
+            return if self.end_found { LinkIo::Down } else { LinkIo::WouldBlock };
         }
         buffer[..n].copy_from_slice(&left[..n]);
         self.read += n;
@@ -248,6 +253,7 @@ impl Board for SimBoard {
         self.pull();
         let Link::Open(session) = self.link else { return LinkIo::Down };
         if self.end.is_some() {
+            self.end_found = true;
             return LinkIo::Down;
         }
         let mut world = lock(&self.world);

@@ -154,6 +154,8 @@ fn the_router_answers_over_the_link_and_its_limit_shapes_the_line() {
     let now = board.clock().now;
     board.world().at(now, Action::Reboot(Duration::from_secs(5)));
     assert!(board.wait(now + Duration::from_secs(1)).link);
+    assert_eq!(board.link_poll(), None, "the end is found by reading");
+    assert_eq!(board.link_read(&mut buffer), LinkIo::Down);
     assert_eq!(board.link_poll(), Some(LinkEvent::Down(LinkError::Reset)));
     board.link_open(SocketAddr::new(REFLECTOR, 80));
     board.wait(now + Duration::from_secs(1));

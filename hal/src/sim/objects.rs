@@ -239,13 +239,22 @@ impl Objects {
         }
     }
 
-    /// What a reboot does to the objects: new ids, counters from zero.
-    pub(crate) fn reboot(&mut self) {
+    /// What a reboot does to the objects: counters from zero, and ids that are new, or those of
+    /// another row when they are `swapped`.
+    pub(crate) fn reboot(&mut self, swapped: bool) {
         for table in &mut self.tables {
-            // Past all ids of before, so that an old one can't be mistaken for a new one.
-            for row in &mut table.rows {
-                row.number = table.next_number;
-                table.next_number = table.next_number.wrapping_add(1);
+            let mut numbers: Vec<u32> = table.rows.iter().map(|row| row.number).collect();
+            if swapped && !numbers.is_empty() {
+                numbers.rotate_left(1);
+            } else {
+                // Past all ids of before, so that an old one can't be mistaken for a new one.
+                for number in &mut numbers {
+                    *number = table.next_number;
+                    table.next_number = table.next_number.wrapping_add(1);
+                }
+            }
+            for (row, number) in table.rows.iter_mut().zip(numbers) {
+                row.number = number;
                 row.counted = Default::default();
                 row.visible = Default::default();
             }

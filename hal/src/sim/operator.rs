@@ -42,7 +42,7 @@ impl RouterDouble {
         self.booted = Some(self.refuse_until);
         self.sectors = 0;
         self.revision += 1;
-        self.objects.reboot();
+        self.objects.reboot(self.setup.boot_swaps_ids);
     }
 
     /// The operator sets `max-limit` by hand; false if there is no such queue.

@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub(super) output: VecDeque<Output>,
     /// Nothing more will come out.
     pub(super) ended: bool,
+    /// When bytes last moved.
+    active: Instant,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ pub struct RouterDouble {
     pub(super) faults: VecDeque<Fault>,
     pub(super) writes: VecDeque<Write>,
     pub(super) writes_total: u64,
+    pub(super) requests_total: u64,
     pub(super) sectors: u64,
     pub(super) revision: u64,
     pub(super) next_show: Instant,
@@ -131,6 +134,7 @@ impl RouterDouble {
             faults: VecDeque::new(),
             writes: VecDeque::new(),
             writes_total: 0,
+            requests_total: 0,
             sectors: 0,
             revision: 0,
             next_show: Instant::ZERO,
@@ -153,7 +157,7 @@ impl RouterDouble {
         }
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        self.sessions.insert(id, Session::default());
+        self.sessions.insert(id, Session { active: now, ..Session::default() });
         Ok(id)
     }
 
@@ -162,6 +166,7 @@ impl RouterDouble {
         self.advance(now);
         let Some(session) = self.sessions.get_mut(&id).filter(|s| !s.ended) else { return };
         session.inbox.push(bytes);
+        session.active = now;
         while let Some(request) = session.inbox.next() {
             let start = if self.busy_until > now { self.busy_until } else { now };
             self.busy_until = start + self.setup.latency.draw(&mut self.rng);
@@ -207,6 +212,7 @@ impl RouterDouble {
             }
         }
         self.show_counters(now);
+        self.close_idle(now);
     }
 
     /// When [`RouterDouble::advance`] has something to do next.
@@ -214,7 +220,26 @@ impl RouterDouble {
     pub fn next_due(&self) -> Option<Instant> {
         let request = self.pending.front().map(|p| p.due);
         let show = self.setup.counter_period.filter(|p| !p.is_zero()).map(|_| self.next_show);
-        [request, show].into_iter().flatten().min()
+        let idle = self.setup.idle_close.and_then(|idle| {
+            self.sessions.iter().filter(|(id, s)| self.is_idle(**id, s)).map(|(_, s)| s.active + idle).min()
+        });
+        [request, show, idle].into_iter().flatten().min()
+    }
+
+    fn is_idle(&self, id: SessionId, session: &Session) -> bool {
+        !session.ended && self.pending.iter().all(|p| p.session != id)
+    }
+
+    /// Closes connections on which nothing has happened for too long.
+    fn close_idle(&mut self, now: Instant) {
+        let Some(idle) = self.setup.idle_close else { return };
+        for (id, session) in &mut self.sessions {
+            let waits = self.pending.iter().any(|p| p.session == *id);
+            if !session.ended && !waits && session.active + idle <= now {
+                session.output.push_back(Output::Close);
+                session.ended = true;
+            }
+        }
     }
 
     fn show_counters(&mut self, now: Instant) {
@@ -228,6 +253,7 @@ impl RouterDouble {
 
     fn serve(&mut self, pending: Pending) {
         let now = pending.due;
+        self.requests_total += 1;
         let (request, mut close) = match pending.request {
             Ok(request) => {
                 let close = request.close;
@@ -243,7 +269,8 @@ impl RouterDouble {
             (Ok(request), _) => self.answer(now, &request),
         };
         let wall = self.wall(now);
-        let Some(session) = self.sessions.get_mut(&pending.session) else { return };
+        let Some(session) = self.sessions.get_mut(&pending.session).filter(|s| !s.ended) else { return };
+        session.active = now;
         let mut output = |out| session.output.push_back(out);
         match fault {
             Some(Fault::DropResponse { .. }) => close = false,
@@ -278,6 +305,9 @@ impl RouterDouble {
         if request.path.get(1).is_some_and(|p| p == "system") {
             self.refresh_resource(now);
         }
+        let confused = self.booted.is_some_and(|at| now < at + self.setup.boot_confusion);
+        let other = confused.then(|| other_menu(request));
+        let request = other.as_ref().unwrap_or(request);
         let policy = Policy { read: self.setup.may_read, write: self.setup.may_write };
         let (response, changes) = rest::answer(&mut self.objects, policy, request);
         for change in changes {
@@ -373,6 +403,12 @@ impl RouterDouble {
         self.writes_total
     }
 
+    /// How many requests have been served, well or badly, since the beginning.
+    #[must_use]
+    pub const fn requests_total(&self) -> u64 {
+        self.requests_total
+    }
+
     /// `write-sect-since-reboot`.
     #[must_use]
     pub const fn sectors_written(&self) -> u64 {
@@ -422,6 +458,14 @@ impl RouterDouble {
 /// Wrong credentials: no JSON.
 fn unauthorized() -> Response {
     Response::html(401, "")
+}
+
+/// The same request for another menu.
+fn other_menu(request: &Request) -> Request {
+    let queues = request.path.get(1).is_some_and(|p| p == "queue");
+    let path: &[&str] = if queues { &["rest", "interface"] } else { &["rest", "system", "identity"] };
+    let path = path.iter().map(|&p| p.to_owned()).collect();
+    Request { method: "GET".to_owned(), path, query: Vec::new(), body: Vec::new(), ..request.clone() }
 }
 
 /// A duration as RouterOS writes it: `7w6d9h34m50s`.

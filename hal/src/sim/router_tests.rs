@@ -196,6 +196,33 @@ fn faults_strike_as_often_as_asked() {
 }
 
 #[test]
+fn a_boot_can_confuse_menus_and_ids() {
+    let mut client = Client::new(RouterSetup {
+        boot_confusion: Duration::from_secs(2),
+        boot_swaps_ids: true,
+        ..RouterSetup::default()
+    });
+    client.router.reboot(client.now, Duration::from_secs(1));
+    client.now += Duration::from_secs(1);
+    client.session = client.router.connect(client.now).unwrap();
+    assert_eq!(client.ask("GET", "/rest/queue/tree", "").1[0]["type"], "ether");
+    client.now += Duration::from_secs(2);
+    assert_eq!(client.ask("GET", "/rest/queue/tree/*1000000", "").1["name"], "wan1-ul");
+}
+
+#[test]
+fn idle_connections_can_be_closed() {
+    let idle = Duration::from_secs(30);
+    let mut client = Client::new(RouterSetup { idle_close: Some(idle), ..RouterSetup::default() });
+    client.ask("GET", "/rest/queue/tree", "");
+    let end = client.now + idle;
+    assert_eq!(client.router.next_due(), Some(end));
+    assert_eq!(client.router.poll_output(client.session, end - Duration::from_millis(1)), None);
+    assert_eq!(client.router.poll_output(client.session, end), Some(Output::Close));
+    assert_eq!(client.router.next_due(), None);
+}
+
+#[test]
 fn counters_can_lag() {
     let period = Some(Duration::from_secs(1));
     let mut client = Client::new(RouterSetup {

@@ -109,6 +109,13 @@ pub struct RouterSetup {
     pub latency: Latency,
     /// Counters are renewed only this often; `None`: always.
     pub counter_period: Option<Duration>,
+    /// It closes connections that were idle for this long; `None`: never.
+    pub idle_close: Option<Duration>,
+    /// For this long after a boot, reads are answered with another menu's content.
+    pub boot_confusion: Duration,
+    /// After a boot the rows of a menu have the ids of each other, instead of new ones: whoever
+    /// trusts an id from before then changes the wrong queue.
+    pub boot_swaps_ids: bool,
     /// How long it had been up at [`crate::Instant::ZERO`].
     pub uptime: Duration,
     /// The wall clock at [`crate::Instant::ZERO`].
@@ -135,6 +142,9 @@ impl Default for RouterSetup {
             identity: "MikroTik".to_owned(),
             latency: Latency::default(),
             counter_period: None,
+            idle_close: None,
+            boot_confusion: Duration::ZERO,
+            boot_swaps_ids: false,
             uptime: Duration::from_secs(86_400),
             // 2026-11-23 00:00:00 UTC.
             wall: WallClock(1_795_392_000_000_000_000),
