@@ -13,7 +13,7 @@ mod value;
 mod wan;
 
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
-pub use preset::{Link, Preset};
+pub use preset::{Direction as DirectionPreset, Link, Preset};
 pub use router::{Router, Secret, Trust, Url};
 pub use wan::{QueueRef, WanConfig};
 

@@ -203,8 +203,7 @@ impl<'a, 'c> Section<'a, 'c> {
     fn finding(&self, key: &str, problem: Problem) -> Fault {
         let value = self.table.as_ref().and_then(|t| t.get(key));
         let line = value.map_or(self.line, |v| self.context.line(v.span().start));
-        let is_hidden =
-            matches!(problem, Problem::UnknownKey { .. }) || key.contains("password") || key == "ca_file";
+        let is_hidden = matches!(problem, Problem::UnknownKey { .. }) || key.contains("password") || key == "ca_file";
         let shown = value.filter(|v| !is_hidden && !v.get_ref().is_table());
         let shown = shown.and_then(|v| self.context.text.get(v.span())).filter(|text| !text.contains('@'));
         let shown = shown.map(|text| text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect());
