@@ -5,14 +5,15 @@
 //! kind usually needs, so that a useful file stays short.
 
 mod fault;
+mod law;
 mod preset;
 mod read;
 mod router;
 mod value;
 mod wan;
 
-pub use fault::{Fault, Faults, Warning};
-pub use preset::{Link, Preset};
+pub use fault::{Fault, Faults, Problem, Quantity, Warning};
+pub use preset::{Direction as DirectionPreset, Link, Preset};
 pub use router::{Router, Secret, Trust, Url};
 pub use wan::{QueueRef, WanConfig};
 
@@ -20,8 +21,10 @@ use crate::actuate;
 use crate::observe::Format;
 use crate::types::{Bitrate, Duration, MAX_WANS};
 use read::Section;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
+use wanctl_hal::ProbeSource;
 
 /// How environment variables are looked up.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -53,7 +56,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<(Config, Vec<Warning>), Faults>
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&text, &file, path.parent().unwrap_or(Path::new(".")), env),
-        Err(error) => Err(Faults::whole_file(&file, format!("can't be read: {error}"))),
+        Err(error) => Err(Faults::unreadable(&file, path, &error)),
     }
 }
 
@@ -97,15 +100,22 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
     state.finish();
     let router = router::read(context, &root.section("router"));
     let wans = root.sections("wan");
-    if wans.is_empty() {
-        root.fault("wan", "missing: add at least one [[wan]] section");
+    if wans.is_empty() && !root.has("wan") {
+        root.fault("wan", Problem::missing("add at least one [[wan]] section"));
     }
     if wans.len() > MAX_WANS {
-        root.fault("wan", &format!("there are {} WANs; at most {MAX_WANS} can be driven", wans.len()));
+        root.fault("wan", Problem::NotA { right: format!("at most {MAX_WANS} sections, not {}", wans.len()) });
     }
     let exit = router.as_ref().map(|r| r.exit);
     let read: Vec<Option<WanConfig>> = wans.iter().map(|section| wan::read(section, cycle, exit)).collect();
-    check_twins(&wans, &read);
+    twins(&wans);
+    if wans.len() > 1 {
+        for (section, _) in
+            wans.iter().zip(&read).filter(|(_, w)| w.as_ref().is_some_and(|w| w.source == ProbeSource::default()))
+        {
+            section.warn("source", Problem::NoSource);
+        }
+    }
     root.finish();
     Some(Config {
         router: router?,
@@ -120,28 +130,46 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
 
 fn actuate_settings(control: &Section<'_, '_>) -> actuate::Settings {
     let pace = Duration::from_millis(100)..=Duration::from_secs(60);
-    actuate::Settings {
+    let smallest = Bitrate::ZERO..=Bitrate::from_mbps(1000);
+    let spacing = Duration::ZERO..=Duration::from_secs(600);
+    let settings = actuate::Settings {
         rise_fraction: control.number_in("rise_fraction", 0.0..=0.5).unwrap_or(0.01),
-        rise_minimum: control.rate("rise_minimum").unwrap_or(Bitrate::from_bps(100_000)),
-        rise_spacing: control
-            .duration_in("rise_spacing", Duration::ZERO..=Duration::from_secs(600))
-            .unwrap_or(Duration::from_millis(200)),
+        rise_minimum: control.rate_in("rise_minimum", smallest).unwrap_or(Bitrate::from_bps(100_000)),
+        rise_spacing: control.duration_in("rise_spacing", spacing).unwrap_or(Duration::from_millis(200)),
         read_loaded: control.duration_in("statistics_loaded", pace.clone()).unwrap_or(Duration::from_millis(500)),
         read_idle: control.duration_in("statistics_idle", pace).unwrap_or(Duration::from_secs(1)),
+    };
+    let spans = [("statistics_loaded", settings.read_loaded), ("statistics_idle", settings.read_idle)];
+    control.ordered(&spans.map(|(key, span)| (key, span, Quantity::Span(span))), false);
+    settings
+}
+
+/// Two WANs must not share a name, nor two directions a queue.
+fn twins(wans: &[Section<'_, '_>]) {
+    let mut seen: HashMap<(&str, String), usize> = HashMap::new();
+    let mut check = |section: &Section<'_, '_>, key: &str, what: &'static str| {
+        if let Some((text, line)) = section.peek(key) {
+            match seen.entry((what, text)) {
+                Entry::Vacant(free) => drop(free.insert(line)),
+                Entry::Occupied(first) => section.fault(key, Problem::Twin { what, line: *first.get() }),
+            }
+        }
+    };
+    for wan in wans {
+        check(wan, "name", "this name");
+        check(wan, "simple_queue", "this simple queue");
+        for direction in ["download", "upload"].iter().filter_map(|key| wan.existing(key)) {
+            check(&direction, "queue", "this queue");
+        }
     }
 }
 
-/// Two WANs must not share a name or a queue.
-fn check_twins(sections: &[Section<'_, '_>], wans: &[Option<WanConfig>]) {
-    let mut names = HashSet::new();
-    let mut taken = HashSet::new();
-    for (section, wan) in sections.iter().zip(wans).filter_map(|(s, w)| Some((s, w.as_ref()?))) {
-        if !names.insert(wan.name.as_str()) {
-            section.fault("name", "another [[wan]] has this name; names must differ");
-        }
-        let own: HashSet<&QueueRef> = wan.queues.iter().collect();
-        for queue in own.into_iter().filter(|q| !taken.insert(*q)) {
-            section.fault("name", &format!("its queue \"{}\" is used by another [[wan]] already", queue.name));
-        }
+/// Every key that may stand in a file, such as `wan.download.ceiling`, in alphabetical order.
+#[must_use]
+pub fn known_keys() -> Vec<String> {
+    let context = read::Context::new("[[wan]]", "", Path::new(""), &|_| None);
+    if let Some(root) = read::document(&context) {
+        let _ = sections(&context, &root);
     }
+    context.known()
 }

@@ -1,14 +1,19 @@
 //! `[router]`: where it is, how it proves who it is, who we are, and how to leave it.
 
+use super::fault::Problem;
 use super::read::{Context, Section};
 use crate::actuate::Exit;
 use crate::types::Duration;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// Where the password is found in the environment when the file names no other place.
 const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
+
+/// What every certificate in PEM form has.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A secret; it prints as asterisks wherever it might be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +68,7 @@ impl Url {
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => {
                 let (host, port) = v6.split_once(']')?;
+                host.parse::<Ipv6Addr>().ok()?;
                 (host, if port.is_empty() { default } else { port.strip_prefix(':')?.parse().ok()? })
             }
             None => match authority.split_once(':') {
@@ -71,11 +77,10 @@ impl Url {
             },
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        (!host.is_empty() && host.len() <= 253 && host.chars().all(plain) && port > 0).then(|| Self {
-            host: host.to_owned(),
-            port,
-            tls,
-        })
+        // What looks like an IPv4 address must be one.
+        let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let good = !host.is_empty() && host.len() <= 253 && host.chars().all(plain) && port > 0;
+        (good && (!numeric || host.parse::<Ipv4Addr>().is_ok())).then(|| Self { host: host.to_owned(), port, tls })
     }
 
     /// Value of the `Host` header.
@@ -125,17 +130,15 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<R
     let url = section.required_text("url", "https://192.168.88.1").and_then(|text| {
         let url = Url::parse(&text);
         if url.is_none() {
-            section.fault(
-                "url",
-                "must be https://HOST, or http://ADDRESS for a directly attached router; with :PORT if unusual",
-            );
+            let right = "https://HOST or http://ADDRESS, with :PORT if unusual; no path, no user in it";
+            section.fault("url", Problem::not_a(right));
         }
         url
     });
     let user = section.required_text("user", "wanctl").filter(|user| {
         let good = user.len() <= 64 && !user.contains(|c: char| c == ':' || c.is_control());
         if !good {
-            section.fault("user", "must be at most 64 characters, without colon");
+            section.fault("user", Problem::not_a("at most 64 characters, without colon"));
         }
         good
     });
@@ -154,47 +157,50 @@ fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) ->
     let fingerprint = section.text("fingerprint").map(|text| {
         let parsed = parse_fingerprint(&text);
         if parsed.is_none() {
-            section.fault(
-                "fingerprint",
-                "must be the SHA-256 of the router's certificate: 32 bytes in hexadecimal, as in \"AB:CD:…\"",
-            );
+            let right = "the SHA-256 of the router's certificate: 32 bytes in hexadecimal, as in \"AB:CD:…\"";
+            section.fault("fingerprint", Problem::not_a(right));
         }
         parsed
     });
-    let authorities = section.text("ca_file").map(|name| {
-        let path = context.path(&name);
-        let read = std::fs::read(&path);
-        if let Err(error) = &read {
-            section.fault("ca_file", &format!("{} can't be read: {error}", path.display()));
-        }
-        read.ok()
-    });
+    let authorities = section.text("ca_file").map(|name| authorities(section, &context.path(&name)));
     let url = url?;
     match (url.tls, fingerprint, authorities) {
         (true, Some(_), Some(_)) => {
-            section.fault("fingerprint", "give either fingerprint or ca_file, not both");
+            section.fault("fingerprint", Problem::Both("fingerprint", "ca_file"));
             None
         }
         (true, Some(pin), None) => pin.map(Trust::Fingerprint),
         (true, None, Some(pem)) => pem.map(Trust::Authorities),
         (true, None, None) => {
-            section.fault(
-                "fingerprint",
-                "missing: https needs either ca_file = \"…pem\" or fingerprint = \"…\" (the SHA-256 that \
-                 `/certificate print detail` shows on the router; `wanctl check` prints the one it sees)",
-            );
+            if !section.has("fingerprint") && !section.has("ca_file") {
+                section.fault("fingerprint", Problem::NoTrust);
+            }
             None
         }
-        (false, ..) if url.is_private() => {
-            section
-                .warn("url", "plain http: the password crosses the wire readable; only for a directly attached router");
+        (false, pin, pem) => {
+            for (key, _) in
+                [("fingerprint", pin.is_some()), ("ca_file", pem.is_some())].iter().filter(|(_, given)| *given)
+            {
+                section.fault(key, Problem::Misplaced("plain http shows no certificate: use https, or leave this out"));
+            }
+            if url.is_private() {
+                section.warn("url", Problem::PlainHttp);
+            } else {
+                section.fault("url", Problem::PublicHttp);
+            }
             Some(Trust::Plain)
         }
-        (false, ..) => {
-            section.fault("url", "plain http is allowed to a private address only, given as a literal; use https");
-            None
-        }
     }
+}
+
+/// Read now, so that nothing needs to be read when privileges are gone.
+fn authorities(section: &Section<'_, '_>, path: &Path) -> Option<Vec<u8>> {
+    match std::fs::read(path) {
+        Ok(pem) if pem.windows(PEM.len()).any(|w| w == PEM) => return Some(pem),
+        Ok(_) => section.fault("ca_file", Problem::NoCertificate(path.to_owned())),
+        Err(error) => section.fault("ca_file", Problem::unreadable(path, &error)),
+    }
+    None
 }
 
 /// 32 bytes in hexadecimal, with or without colons.
@@ -210,45 +216,56 @@ fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     Some(out)
 }
 
+/// From the usual environment variable, which overrides the file (containers); else from the place
+/// the file names.
 fn password(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Secret> {
-    if section.has("password") {
-        section.fault(
-            "password",
-            "secrets do not belong into this file: use password_file = \"/etc/wanctl/password\" (mode 0600) or the \
-             environment variable WANCTL_ROUTER_PASSWORD",
-        );
+    section.misplaced(
+        "password",
+        "secrets do not belong into this file: use password_file = \"/etc/wanctl/password\" (mode 0600) or the \
+         environment variable WANCTL_ROUTER_PASSWORD",
+    );
+    let (variable, file) = (section.text("password_env"), section.text("password_file"));
+    if section.has("password_env") && section.has("password_file") {
+        section.fault("password_env", Problem::Both("password_env", "password_file"));
     }
-    let variable = section.text("password_env");
-    if let Some(name) = section.text("password_file") {
-        let path = context.path(&name);
-        return match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let mode = std::fs::metadata(&path).map_or(0, |m| m.permissions().mode());
-                if mode & 0o077 != 0 {
-                    let problem =
-                        format!("{} can be read by others (mode {:03o}); chmod 600", path.display(), mode & 0o777);
-                    section.warn("password_file", &problem);
-                }
-                Some(Secret(text.trim_end_matches(['\r', '\n']).to_owned()))
+    let (key, secret) = match (context.env(PASSWORD_VARIABLE).filter(|text| !text.is_empty()), variable, file) {
+        (Some(secret), ..) => ("password_env", secret),
+        (None, None, Some(name)) => ("password_file", from_file(section, &context.path(&name))?),
+        (None, variable, _) => {
+            let key = if variable.is_some() { "password_env" } else { "password_file" };
+            let name = variable.as_deref().unwrap_or(PASSWORD_VARIABLE);
+            let secret = context.env(name);
+            // One complaint is enough when another key about the password is wrong already.
+            let explained = ["password", "password_file"].iter().any(|k| section.peek(k).is_some())
+                || (variable.is_none() && section.has("password_env"));
+            if secret.is_none() && !explained {
+                section.fault(key, Problem::NoPassword(name.to_owned()));
             }
-            Err(error) => {
-                section.fault("password_file", &format!("{} can't be read: {error}", path.display()));
-                None
+            (key, secret?)
+        }
+    };
+    let secret = secret.trim_end_matches(['\r', '\n']).to_owned();
+    if secret.is_empty() {
+        section.fault(key, Problem::EmptySecret);
+        return None;
+    }
+    Some(Secret(secret))
+}
+
+fn from_file(section: &Section<'_, '_>, path: &Path) -> Option<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let mode = std::fs::metadata(path).map_or(0, |m| m.permissions().mode()) & 0o777;
+            if mode & 0o077 != 0 {
+                section.warn("password_file", Problem::Readable { path: path.to_owned(), mode });
             }
-        };
+            Some(text)
+        }
+        Err(error) => {
+            section.fault("password_file", Problem::unreadable(path, &error));
+            None
+        }
     }
-    let name = variable.as_deref().unwrap_or(PASSWORD_VARIABLE);
-    let secret = context.env(name).map(Secret);
-    if secret.is_none() && !section.has("password") {
-        let key = if variable.is_some() { "password_env" } else { "password_file" };
-        section.fault(
-            key,
-            &format!(
-                "no password: set the environment variable {name}, or give password_file = \"/etc/wanctl/password\""
-            ),
-        );
-    }
-    secret
 }
 
 #[cfg(test)]
@@ -261,9 +278,18 @@ mod tests {
         assert_eq!(url("https://192.168.88.1"), Some(("192.168.88.1".into(), 443, true)));
         assert_eq!(url("http://10.0.0.1:8080/"), Some(("10.0.0.1".into(), 8080, false)));
         assert_eq!(url("https://[fd00::1]:8443"), Some(("fd00::1".into(), 8443, true)));
-        for bad in
-            ["192.168.88.1", "ftp://x", "https://", "https://a b", "https://x:0", "https://x/rest", "https://[::1"]
-        {
+        for bad in [
+            "192.168.88.1",
+            "ftp://x",
+            "https://",
+            "https://a b",
+            "https://x:0",
+            "https://x/rest",
+            "https://[::1",
+            "https://300.1.1.1",
+            "https://[zz]",
+            "https://a:b@c",
+        ] {
             assert_eq!(url(bad), None, "{bad}");
         }
         assert_eq!(Url::parse("https://[fd00::1]:8443").unwrap().host_header(), "[fd00::1]:8443");

@@ -39,8 +39,8 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// The known word nearest to `word`, if it is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|k| (distance(word, k), k)).filter(|(d, k)| *d <= k.len().div_ceil(3)).min().map(|(_, k)| k)
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().map(|&k| (distance(word, k), k)).filter(|(d, k)| *d <= k.len().div_ceil(3)).min().map(|(_, k)| k)
 }
 
 /// Edits (insert, delete, replace) between two words.
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn near_words() {
         let known = ["ceiling", "queue", "floor"];
-        assert_eq!(nearest("cieling", known.into_iter()), Some("ceiling"));
-        assert_eq!(nearest("que", known.into_iter()), Some("queue"));
-        assert_eq!(nearest("banana", known.into_iter()), None);
+        assert_eq!(nearest("cieling", &known), Some("ceiling"));
+        assert_eq!(nearest("que", &known), Some("queue"));
+        assert_eq!(nearest("banana", &known), None);
     }
 }
