@@ -1,13 +1,8 @@
-# make demo    shows the main job on an embedded router and line (no root, no network, under two minutes)
 # make test    passes the tests (installs what they need)
 # make check   format, lints, documentation
-# make bench   prints figures
 # make soak    the full counts, hours
-.PHONY: demo test check bench soak tools clean
+.PHONY: test check soak tools clean
 CARGO ?= cargo
-
-demo:
-	$(CARGO) run --release --quiet -- demo
 
 # iproute2 builds the namespaces of the tests on a real kernel queue.
 tools:
@@ -24,9 +19,6 @@ check:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
-
-bench:
-	$(CARGO) bench --bench loop
 
 soak:
 	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets

@@ -5,8 +5,6 @@
 
 mod adopt;
 mod check;
-#[cfg(feature = "sim")]
-mod demo;
 mod replay;
 mod run;
 
@@ -59,8 +57,6 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             m.get_one::<PathBuf>("trace").map_or(Path::new(""), PathBuf::as_path),
         ),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
-        #[cfg(feature = "sim")]
-        Some(("demo", m)) => demo::main(m.get_flag("plain")),
         _ => Exit::BadConfig,
     }
 }
@@ -79,7 +75,7 @@ fn command() -> Command {
             .default_value("/etc/wanctl/wanctl.toml")
             .help("The configuration")
     };
-    let command = Command::new("wanctl")
+    Command::new("wanctl")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps an internet line free of bufferbloat:\nmeasures delay, decides rates, sets the CAKE queues of a MikroTik router.")
         .after_help(AFTER)
@@ -110,14 +106,7 @@ fn command() -> Command {
             Command::new("adopt")
                 .about("Take the router's present limits as the originals to restore at exit")
                 .arg(config()),
-        );
-    #[cfg(feature = "sim")]
-    let command = command.subcommand(
-        Command::new("demo")
-            .about("Show the main job on an embedded router and line (no root, no network)")
-            .arg(Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Print lines instead of a live view")),
-    );
-    command
+        )
 }
 
 /// Reads the configuration; warnings and faults go to standard error.
