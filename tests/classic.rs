@@ -1,5 +1,5 @@
 //! The classic law beyond the golden traces: other cycles, gaps, bounds, any input.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use proptest::prelude::*;
 use std::path::Path;

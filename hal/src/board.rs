@@ -276,6 +276,47 @@ pub enum StoreError {
     Os(i32),
 }
 
+/// How the router proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// No TLS at all: a directly attached private address.
+    Plain,
+    /// The SHA-256 fingerprint of its certificate.
+    Fingerprint([u8; 32]),
+    /// Certificate authorities, as PEM.
+    Authorities(Vec<u8>),
+}
+
+/// Whom to connect to, and how to know that it is the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkTarget {
+    /// Name or address that the certificate must be for (with authorities).
+    pub server_name: String,
+    /// How the router proves who it is.
+    pub trust: Trust,
+}
+
+/// A target that can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTrust {
+    /// The PEM text holds no usable certificate.
+    NoCertificate,
+    /// The server name is neither a DNS name nor an address.
+    Name,
+    /// The cryptography provider refuses.
+    Provider,
+}
+
+impl core::fmt::Display for BadTrust {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::NoCertificate => "router.ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+            Self::Name => "router.url names neither a host nor an address that a certificate can be for",
+            Self::Provider => "TLS can't be set up",
+        })
+    }
+}
+
 /// A machine, real or simulated.
 pub trait Board {
     /// Reads both clocks.
@@ -315,6 +356,12 @@ pub trait Board {
 
     /// Takes one finished TCP probe of a WAN.
     fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe>;
+
+    /// Whom to connect to from the next connection on. The simulation has no TLS, and takes any.
+    ///
+    /// # Errors
+    /// [`BadTrust`]; the old target stays.
+    fn link_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust>;
 
     /// Begins to connect to the router; the outcome is told by [`Board::link_poll`]. Drops any
     /// connection there was.

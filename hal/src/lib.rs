@@ -18,7 +18,7 @@ pub mod sim;
 pub mod units;
 
 pub use board::{
-    Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, MAX_WANS, OpenError, ProbeSource,
-    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
+    OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
 };
-pub use units::{Bitrate, Duration, Instant, Millis, WallClock};
+pub use units::{Bitrate, Direction, Duration, Instant, Millis, WallClock};

@@ -196,6 +196,38 @@ impl fmt::Display for Millis {
     }
 }
 
+/// A direction of traffic, seen from the home network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the internet.
+    Download,
+    /// To the internet.
+    Upload,
+}
+
+impl Direction {
+    /// Both, download first.
+    pub const BOTH: [Self; 2] = [Self::Download, Self::Upload];
+
+    /// Position in a pair: download first.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Download => 0,
+            Self::Upload => 1,
+        }
+    }
+
+    /// The name, as in configuration and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Upload => "upload",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

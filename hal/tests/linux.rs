@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
-use wanctl_hal::linux::{LinkTarget, LinuxBoard, LockError, StateDirectory, Trust};
+use wanctl_hal::linux::{LinuxBoard, LockError, StateDirectory};
 use wanctl_hal::{
     Board, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, OpenError, ProbeSource, SendError, Signal,
     StoreError, StoreFile, WanId,
 };
+use wanctl_hal::{LinkTarget, Trust};
 
 /// A directory of its own for each test, removed at the end.
 struct Scratch(PathBuf);

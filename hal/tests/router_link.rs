@@ -3,11 +3,12 @@
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use wanctl_hal::linux::{LinkTarget, LinuxBoard, StateDirectory, Trust};
+use wanctl_hal::linux::{LinuxBoard, StateDirectory};
 use wanctl_hal::sim::{
     Action, Fault, RouterDouble, RouterServer, RouterSetup, ServerSetup, SharedWorld, TlsSetup, World, lock,
 };
 use wanctl_hal::{Board, Duration, LinkError, LinkEvent, LinkIo, TlsFault};
+use wanctl_hal::{LinkTarget, Trust};
 
 const REQUEST: &[u8] =
     b"GET /rest/system/identity HTTP/1.1\r\nHost: router\r\nAuthorization: Basic d2FuY3RsOnNlY3JldA==\r\n\r\n";

@@ -164,7 +164,7 @@ impl Actuator {
         for queue in &mut self.queues {
             for direction in Direction::BOTH {
                 if queue.spec.serves(wan, direction) {
-                    queue.wanted[index(direction)] = Some(rates[index(direction)]);
+                    queue.wanted[direction.index()] = Some(rates[direction.index()]);
                 }
             }
         }
@@ -321,15 +321,19 @@ impl Actuator {
             }
         }
         self.read_at[menu_index(menu)] = Some(now + interval);
-        self.update_statistics(exchange);
+        self.update_statistics(menu, exchange);
         self.interface_due = (0..self.wans.len())
             .filter(|&i| self.wans[i].check.as_ref().is_some_and(|c| c.verdict().is_none()))
             .find_map(WanId::new);
     }
 
-    fn update_statistics(&mut self, exchange: Exchange) {
+    /// Only of WANs that have a queue in the menu that was read: others were not looked at.
+    fn update_statistics(&mut self, menu: Menu, exchange: Exchange) {
         for (i, wan) in self.wans.iter_mut().enumerate() {
             let Some(id) = WanId::new(i) else { continue };
+            if !self.queues.iter().any(|q| q.spec.menu == menu && q.spec.wans().any(|wan| wan == id)) {
+                continue;
+            }
             let find = |direction| {
                 self.queues.iter().find(|q| q.spec.serves(id, direction)).and_then(|q| q.statistics(direction))
             };
@@ -365,12 +369,6 @@ impl Actuator {
 
     const fn read_interval(&self) -> Duration {
         if self.loaded { self.settings.read_loaded } else { self.settings.read_idle }
-    }
-
-    /// When [`Actuator::next`] may have something that it had not before, without any input.
-    #[must_use]
-    pub fn deadline(&self) -> Instant {
-        self.read_at.iter().flatten().copied().fold(self.resource_at, Instant::min)
     }
 
     /// The operator's originals are known but not yet safe: they must be journalled before
@@ -419,7 +417,7 @@ impl Actuator {
     #[must_use]
     pub fn observed(&self, wan: WanId, direction: Direction) -> Option<Bitrate> {
         let queue = self.queues.iter().find(|q| q.spec.serves(wan, direction))?;
-        Some(queue.observed.as_ref()?.limits[index(direction)])
+        Some(queue.observed.as_ref()?.limits[direction.index()])
     }
 
     /// What the router says about itself.
@@ -437,14 +435,6 @@ impl Actuator {
     /// What happened since the last call, one by one.
     pub fn take_event(&mut self) -> Option<EventKind> {
         self.events.pop_front()
-    }
-}
-
-/// Position of a direction in pairs: download first.
-const fn index(direction: Direction) -> usize {
-    match direction {
-        Direction::Download => 0,
-        Direction::Upload => 1,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One queue on the router: who it serves, what it has, what it shall have.
 
-use super::{Exit, Settings, index};
+use super::{Exit, Settings};
 use crate::types::{
     Bitrate, Controlled, Direction, Duration, EventKind, Instant, Intent, Limit, Menu, Name, QueueCounters, QueueFault,
     QueueId, QueueRow, Verbatim, WanId,
@@ -26,7 +26,7 @@ impl QueueSpec {
     /// Whether it carries this direction of `wan`.
     #[must_use]
     pub fn serves(&self, wan: WanId, direction: Direction) -> bool {
-        self.serves[index(direction)] == Some(wan)
+        self.serves[direction.index()] == Some(wan)
     }
 
     /// The WANs it carries.
@@ -176,10 +176,11 @@ impl Queue {
         if repair {
             self.ours = None; // told once; writing it back makes it ours again
             self.each_direction(|wan, direction| {
-                tell(EventKind::Repaired { wan, direction, found: row.limits[index(direction)] });
+                tell(EventKind::Repaired { wan, direction, found: row.limits[direction.index()] });
             });
         }
-        self.adopt(at, row);
+        self.read(at, row.counters);
+        self.adopt(row);
         repair
     }
 
@@ -190,23 +191,27 @@ impl Queue {
         self.last_write = at;
         let limits = row.limits;
         let max_limit = row.max_limit.clone();
-        self.adopt(at, row);
+        self.adopt(row);
         if let Limit::Controlled { .. } = limit {
             self.ours = Some(Observed { max_limit, limits });
             self.each_direction(|wan, direction| {
-                tell(EventKind::Confirmed { wan, direction, rate: limits[index(direction)] });
+                tell(EventKind::Confirmed { wan, direction, rate: limits[direction.index()] });
             });
         }
     }
 
-    fn adopt(&mut self, at: Instant, row: QueueRow) {
+    fn adopt(&mut self, row: QueueRow) {
         self.unsure = false;
         self.original.get_or_insert_with(|| row.max_limit.clone());
         self.id = Some(row.id);
         self.observed = Some(Observed { max_limit: row.max_limit, limits: row.limits });
+    }
+
+    /// Statistics come from lists alone, so that their interval is that of the lists.
+    fn read(&mut self, at: Instant, counters: [QueueCounters; 2]) {
         let previous = self.reading;
         let statistics = [0, 1].map(|i| {
-            let (new, old) = (row.counters[i], previous?.counters[i]);
+            let (new, old) = (counters[i], previous?.counters[i]);
             let elapsed = at.since(previous?.at);
             Some(Statistics {
                 // Counters that go backwards are a reset, not a rate.
@@ -215,20 +220,20 @@ impl Queue {
                 queued_bytes: new.queued_bytes,
             })
         });
-        self.reading = Some(Reading { at, counters: row.counters, statistics });
+        self.reading = Some(Reading { at, counters, statistics });
     }
 
     pub(super) fn statistics(&self, direction: Direction) -> Option<Statistics> {
-        self.reading?.statistics[index(direction)]
+        self.reading?.statistics[direction.index()]
     }
 
     pub(super) fn bytes(&self, direction: Direction) -> Option<u64> {
-        Some(self.reading?.counters[index(direction)].bytes)
+        Some(self.reading?.counters[direction.index()].bytes)
     }
 
     fn each_direction(&self, mut tell: impl FnMut(WanId, Direction)) {
         for direction in Direction::BOTH {
-            if let Some(wan) = self.spec.serves[index(direction)] {
+            if let Some(wan) = self.spec.serves[direction.index()] {
                 tell(wan, direction);
             }
         }
@@ -240,8 +245,8 @@ impl Queue {
         let observed = self.observed.as_ref().filter(|_| !self.unsure)?;
         let mut urgency = None;
         for direction in Direction::BOTH {
-            let Some(wanted) = self.wanted[index(direction)].map(Controlled::rate) else { continue };
-            let has = observed.limits[index(direction)];
+            let Some(wanted) = self.wanted[direction.index()].map(Controlled::rate) else { continue };
+            let has = observed.limits[direction.index()];
             if wanted == has {
             } else if has == Bitrate::ZERO || wanted < has {
                 return Some(Urgency::Cut);
@@ -260,7 +265,7 @@ impl Queue {
 
     /// The request that makes the wanted limit real; both directions of a simple queue at once.
     pub(super) fn set_wanted(&self) -> Option<Intent> {
-        let carried = |d| self.spec.serves[index(d)].and(self.wanted[index(d)]);
+        let carried = |d: Direction| self.spec.serves[d.index()].and(self.wanted[d.index()]);
         let limit = Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
         self.set(limit)
     }
@@ -299,7 +304,8 @@ impl Queue {
                 .filter(|original| self.unsure || **original != observed.max_limit)
                 .and_then(|original| self.set(Limit::Original(original.clone()))),
             _ => {
-                let differs = |d| self.wanted[index(d)].is_some_and(|w| w.rate() != observed.limits[index(d)]);
+                let differs =
+                    |d: Direction| self.wanted[d.index()].is_some_and(|w| w.rate() != observed.limits[d.index()]);
                 if self.unsure || Direction::BOTH.into_iter().any(differs) { self.set_wanted() } else { None }
             }
         };

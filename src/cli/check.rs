@@ -1,17 +1,15 @@
 //! `wanctl check`: what would happen, without changing anything.
 
-use super::run::{link_target, router_address};
+use super::run::router_address;
 use super::{Exit, load};
 use crate::config::{Config, QueueRef};
-use crate::daemon::Restored;
+use crate::daemon::{Restored, link};
 use crate::measure::Measure;
-use crate::routeros::{Client, Settings, Step};
-use crate::types::{
-    Bitrate, Direction, Duration, Instant, Intent, Item, Menu, QueueRow, RouterError, RouterInfo, WanId,
-};
+use crate::routeros::{Client, Settings};
+use crate::types::{Bitrate, Direction, Duration, Intent, Item, Menu, QueueRow, RouterError, RouterInfo, WanId};
 use std::path::Path;
 use wanctl_hal::linux::{LinuxBoard, StateDirectory};
-use wanctl_hal::{Board, EchoEvent, LinkEvent, LinkIo};
+use wanctl_hal::{Board, EchoEvent};
 
 /// How long the reflectors are pinged.
 const PING_TIME: Duration = Duration::from_secs(2);
@@ -73,7 +71,7 @@ fn online(config: &Config, findings: &mut Findings) -> Result<(), String> {
     // Beside a running daemon too: a directory of our own, in which nothing is kept.
     let scratch = std::env::temp_dir().join(format!("wanctl-check-{}", std::process::id()));
     let directory = StateDirectory::open(&scratch).map_err(|e| e.to_string())?;
-    let mut board = LinuxBoard::new(directory, &link_target(config)).map_err(|e| e.to_string())?;
+    let mut board = LinuxBoard::new(directory, &config.router.target()).map_err(|e| e.to_string())?;
     for (id, wan) in crate::daemon::ids(config) {
         match board.open_wan(id, &wan.source) {
             Ok(()) => ping(&mut board, id, config, findings),
@@ -187,7 +185,6 @@ fn queues(config: &Config, menu: Menu, rows: &[QueueRow], findings: &mut Finding
         {
             let what = format!("{} {}", wan.name, direction.name());
             let found: Vec<&QueueRow> = rows.iter().filter(|r| r.name == *name).collect();
-            let place = usize::from(direction == Direction::Upload);
             match found.as_slice() {
                 [] => {
                     let near = rows.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -211,7 +208,7 @@ fn queues(config: &Config, menu: Menu, rows: &[QueueRow], findings: &mut Finding
                     findings.row(Mark::Bad, &what, &format!("\"{name}\" is dynamic; make a static one"))
                 }
                 [row] => {
-                    let has = row.limits[place];
+                    let has = row.limits[direction.index()];
                     let now = if has == Bitrate::ZERO { "unlimited".to_owned() } else { has.to_string() };
                     let text =
                         format!("\"{name}\" has {now} now; will be kept in {} to {}", range.floor(), range.ceiling());
@@ -243,15 +240,7 @@ fn ask(
         if now >= end {
             return Err(RouterError::ResponseTimeout);
         }
-        while let LinkIo::Moved(length) = board.link_read(&mut buffer) {
-            client.input(now, &buffer[..length], &mut sink);
-        }
-        while let Some(event) = board.link_poll() {
-            match event {
-                LinkEvent::Open { .. } => client.opened(now),
-                LinkEvent::Down(error) => client.down(now, error),
-            }
-        }
+        while link::input(board, client, &mut buffer, now, &mut sink).moved {}
         client.tick(now);
         if let Some((_, result)) = client.take_outcome() {
             return result.map(drop);
@@ -261,21 +250,7 @@ fn ask(
         {
             client.start(now, intent);
         }
-        drive(board, client, address, now);
+        link::output(board, client, address, now);
         board.wait((now + Duration::from_millis(50)).min(end));
-    }
-}
-
-fn drive(board: &mut LinuxBoard, client: &mut Client, address: std::net::SocketAddr, now: Instant) {
-    loop {
-        match client.poll(now) {
-            Step::Open => board.link_open(address),
-            Step::Close => board.link_close(),
-            Step::Write(bytes) => match board.link_write(bytes) {
-                LinkIo::Moved(length) => client.wrote(now, length),
-                LinkIo::WouldBlock | LinkIo::Down => return,
-            },
-            Step::Nothing => return,
-        }
     }
 }

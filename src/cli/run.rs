@@ -7,7 +7,7 @@ use crate::observe;
 use crate::types::Duration;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use wanctl_hal::linux::{self, LinkTarget, LinuxBoard, StateDirectory, Trust};
+use wanctl_hal::linux::{self, LinuxBoard, StateDirectory};
 
 /// Longest time to look the router's name up before the first cycle.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub(super) fn main(path: &Path) -> Exit {
 
 fn start(config: Config, path: &Path) -> Result<Daemon<LinuxBoard>, String> {
     let directory = StateDirectory::open(&config.state_directory).map_err(|e| e.to_string())?;
-    let mut board = LinuxBoard::new(directory, &link_target(&config)).map_err(|e| e.to_string())?;
+    let mut board = LinuxBoard::new(directory, &config.router.target()).map_err(|e| e.to_string())?;
     board.watch_signals().map_err(|e| format!("signals can't be watched: {e}"))?;
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
@@ -47,13 +47,13 @@ fn start(config: Config, path: &Path) -> Result<Daemon<LinuxBoard>, String> {
         config.cycle,
         config.router.url
     );
-    let reloader = reloader(path.to_owned(), config.clone());
+    let reloader = reloader(path.to_owned());
     Daemon::new(Setup { board, config, router, reloader, store, restored }).map_err(|e: Problem| e.to_string())
 }
 
 /// Reads the file anew when asked to; all faults go to the log.
-fn reloader(path: PathBuf, mut current: Config) -> Reloader<LinuxBoard> {
-    Box::new(move |board| {
+fn reloader(path: PathBuf) -> Reloader {
+    Box::new(move |current| {
         let (config, warnings) = config::load(&path, &|name| std::env::var(name).ok()).map_err(|faults| {
             faults.to_string().lines().for_each(|line| log::error!("{line}"));
             u32::try_from(faults.faults.len()).unwrap_or(u32::MAX)
@@ -69,25 +69,8 @@ fn reloader(path: PathBuf, mut current: Config) -> Reloader<LinuxBoard> {
             );
             return Err(1);
         }
-        if config.router.trust != current.router.trust {
-            board.set_target(&link_target(&config)).map_err(|bad| {
-                log::error!("{bad}");
-                1u32
-            })?;
-        }
-        current = config.clone();
         Ok(config)
     })
-}
-
-/// Whom to connect to, and how to know that it is the right one.
-pub(super) fn link_target(config: &Config) -> LinkTarget {
-    let trust = match &config.router.trust {
-        config::Trust::Plain => Trust::Plain,
-        config::Trust::Fingerprint(pin) => Trust::Fingerprint(*pin),
-        config::Trust::Authorities(pem) => Trust::Authorities(pem.clone()),
-    };
-    LinkTarget { server_name: config.router.url.host.clone(), trust }
 }
 
 /// The router's address: literal, looked up, or the one of last time.

@@ -14,8 +14,9 @@ mod wan;
 
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
 pub use preset::{Direction as DirectionPreset, Link, Preset};
-pub use router::{Router, Secret, Trust, Url};
+pub use router::{Router, Secret, Url};
 pub use wan::{QueueRef, WanConfig};
+pub use wanctl_hal::Trust;
 
 use crate::actuate;
 use crate::observe::Format;

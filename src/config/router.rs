@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use wanctl_hal::{LinkTarget, Trust};
 
 /// Where the password is found in the environment when the file names no other place.
 const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
@@ -31,17 +32,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
-}
-
-/// How the router proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Not at all: plain HTTP.
-    Plain,
-    /// SHA-256 fingerprint of its certificate.
-    Fingerprint([u8; 32]),
-    /// Certificate authorities, as PEM.
-    Authorities(Vec<u8>),
 }
 
 /// Where the router's REST API is.
@@ -124,6 +114,14 @@ pub struct Router {
     pub connect_timeout: Duration,
     /// Longest time from request to answer.
     pub response_timeout: Duration,
+}
+
+impl Router {
+    /// Whom to connect to, and how to know that it is the right one.
+    #[must_use]
+    pub fn target(&self) -> LinkTarget {
+        LinkTarget { server_name: self.url.host.clone(), trust: self.trust.clone() }
+    }
 }
 
 pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Router> {

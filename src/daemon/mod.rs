@@ -5,6 +5,7 @@
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
 mod farewell;
+pub mod link;
 mod reload;
 mod report;
 mod schedule;
@@ -20,11 +21,11 @@ use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
 use crate::observe::{EventRing, Flood};
-use crate::routeros::{Client, Step};
+use crate::routeros::Client;
 use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
-use wanctl_hal::{Board, Clock, EchoEvent, LinkEvent, LinkIo, Ready};
+use wanctl_hal::{Board, Clock, EchoEvent, Ready};
 
 /// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
 /// follows at once.
@@ -45,9 +46,9 @@ const SLOW_SAVE: Duration = Duration::from_millis(20);
 /// Later than any clock will show.
 const FOR_EVER: Instant = Instant::from_nanos(u64::MAX);
 
-/// How the daemon gets a new configuration when asked to reload: reads and checks the file, and
-/// prepares the board for a changed router. `Err` holds the number of faults, which were reported.
-pub type Reloader<B> = Box<dyn FnMut(&mut B) -> Result<Config, u32>>;
+/// How the daemon gets a new configuration when asked to reload: reads the file, and checks it
+/// against the one in force. `Err` holds the number of faults, which were reported.
+pub type Reloader = Box<dyn FnMut(&Config) -> Result<Config, u32>>;
 
 /// What the loop has done since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub struct Daemon<B: Board> {
     router: SocketAddr,
     schedule: Schedule,
     store: Store,
-    reloader: Reloader<B>,
+    reloader: Reloader,
     events: EventRing,
     flood: Flood,
     names: Vec<String>,
@@ -195,42 +196,21 @@ impl<B: Board> Daemon<B> {
             self.actuator.started(&intent);
             self.client.start(now, intent);
         }
-        self.link_output(now);
+        link::output(&mut self.board, &mut self.client, self.router, now);
     }
 
     fn link_input(&mut self, now: Instant) {
-        if let LinkIo::Moved(length) = self.board.link_read(&mut self.link_buffer[..]) {
-            let actuator = &mut self.actuator;
-            self.client.input(now, &self.link_buffer[..length], &mut |item| actuator.observe(item));
-            self.more = true;
+        let actuator = &mut self.actuator;
+        let observe = &mut |item| actuator.observe(item);
+        let input = link::input(&mut self.board, &mut self.client, &mut self.link_buffer[..], now, observe);
+        self.more |= input.moved;
+        if input.opened {
+            self.counters.connections += 1;
+            self.actuator.reconnected(now);
         }
-        while let Some(event) = self.board.link_poll() {
-            match event {
-                LinkEvent::Open { resumed } => {
-                    self.counters.connections += 1;
-                    if let Some(resumed) = resumed {
-                        self.counters.handshakes += u64::from(!resumed);
-                        self.heavy = Some(OverrunCause::Handshake);
-                    }
-                    self.client.opened(now);
-                    self.actuator.reconnected(now);
-                }
-                LinkEvent::Down(error) => self.client.down(now, error),
-            }
-        }
-    }
-
-    fn link_output(&mut self, now: Instant) {
-        loop {
-            match self.client.poll(now) {
-                Step::Open => self.board.link_open(self.router),
-                Step::Close => self.board.link_close(),
-                Step::Write(bytes) => match self.board.link_write(bytes) {
-                    LinkIo::Moved(length) => self.client.wrote(now, length),
-                    LinkIo::WouldBlock | LinkIo::Down => return,
-                },
-                Step::Nothing => return,
-            }
+        if input.handshake {
+            self.counters.handshakes += 1;
+            self.heavy = Some(OverrunCause::Handshake);
         }
     }
 

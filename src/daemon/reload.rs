@@ -5,8 +5,8 @@ use super::{Daemon, Wan};
 use crate::config::Config;
 use crate::decide::Law;
 use crate::measure::Measure;
-use crate::types::{EventKind, OverrunCause};
-use wanctl_hal::{Board, Clock, Ready, Signal};
+use crate::types::{EventKind, OverrunCause, WanId};
+use wanctl_hal::{Board, Clock, ProbeSource, Ready, Signal};
 
 impl<B: Board> Daemon<B> {
     /// Serves signals; returns whether to stop.
@@ -26,7 +26,7 @@ impl<B: Board> Daemon<B> {
 
     fn reload(&mut self, clock: Clock) {
         self.heavy = Some(OverrunCause::Reload);
-        match (self.reloader)(&mut self.board) {
+        match (self.reloader)(&self.config) {
             Ok(config) => match self.apply(config, clock) {
                 Ok(()) => self.tell(clock.now, EventKind::Reloaded),
                 Err(faults) => self.tell(clock.now, EventKind::ReloadRefused { faults }),
@@ -35,19 +35,16 @@ impl<B: Board> Daemon<B> {
         }
     }
 
-    /// Puts a valid configuration into force. Sockets are opened first: if one can't be, nothing
-    /// has changed.
+    /// Puts a valid configuration into force. What can fail comes first, and is undone then.
     fn apply(&mut self, config: Config, clock: Clock) -> Result<(), u32> {
         let places = |c: &Config| ids(c).map(|(id, w)| (id, w.source.clone())).collect::<Vec<_>>();
         let (old, new) = (places(&self.config), places(&config));
-        for (id, source) in new.iter().filter(|place| !old.contains(place)) {
-            if let Err(error) = self.board.open_wan(*id, source) {
-                log::error!("configuration refused: wan \"{}\": {error}", config.wans[id.index()].name);
-                for (id, source) in &old {
-                    let _ = self.board.open_wan(*id, source);
-                }
-                return Err(1);
+        if let Err(why) = self.prepare(&config, new.iter().filter(|place| !old.contains(place))) {
+            log::error!("configuration refused: {why}");
+            for (id, source) in &old {
+                let _ = self.board.open_wan(*id, source);
             }
+            return Err(1);
         }
         for (id, _) in old.iter().filter(|(id, _)| new.iter().all(|(n, _)| n != id)) {
             self.board.close_wan(*id);
@@ -70,13 +67,29 @@ impl<B: Board> Daemon<B> {
         self.config = config;
         Ok(())
     }
+
+    /// What can fail: sockets, then the router's certificate.
+    fn prepare<'a>(
+        &mut self,
+        config: &Config,
+        places: impl Iterator<Item = &'a (WanId, ProbeSource)>,
+    ) -> Result<(), String> {
+        for (id, source) in places {
+            let name = &config.wans[id.index()].name;
+            self.board.open_wan(*id, source).map_err(|error| format!("wan \"{name}\": {error}"))?;
+        }
+        if config.router.target() != self.config.router.target() {
+            self.board.link_target(&config.router.target()).map_err(|bad| bad.to_string())?;
+        }
+        Ok(())
+    }
 }
 
 /// A WAN that remains keeps its measurement if nothing about it has changed, and in any case what
 /// it has learnt, within the new bounds.
 fn self_or_new<B: Board>(
     known: Option<Wan>,
-    id: crate::types::WanId,
+    id: WanId,
     wan: &crate::config::WanConfig,
     board: &mut B,
     old: &Config,

@@ -123,7 +123,7 @@ impl<B: Board> Daemon<B> {
         let result = self.store.save_state(&mut self.board, self.router, wans, durable);
         let took = self.board.clock().now.since(now);
         match result {
-            Ok(()) => self.counters.saves += 1,
+            Ok(written) => self.counters.saves += u64::from(written),
             Err(error) => self.tell(now, EventKind::SaveFailed { errno: errno(error) }),
         }
         let slow = took >= SLOW_SAVE;

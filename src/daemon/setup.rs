@@ -22,7 +22,7 @@ pub struct Setup<B: Board> {
     /// Where the router is.
     pub router: SocketAddr,
     /// How to get a new configuration.
-    pub reloader: Reloader<B>,
+    pub reloader: Reloader,
     /// What an earlier run has left, already read.
     pub store: Store,
     /// Its content.

@@ -53,8 +53,11 @@ struct StateRecord {
     version: u32,
     sequence: u64,
     router: Option<SocketAddr>,
-    wans: heapless::Vec<WanRecord, { wanctl_hal::MAX_WANS }>,
+    wans: WanRecords,
 }
+
+/// What was learnt about all WANs.
+type WanRecords = heapless::Vec<WanRecord, { wanctl_hal::MAX_WANS }>;
 
 /// The operator's original limit of one queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +82,8 @@ pub type KnownOriginal = (Menu, Text<64>, Verbatim);
 pub struct Store {
     buffer: Box<[u8; MAX_FILE]>,
     sequence: u64,
+    /// What the newest file holds.
+    saved: WanRecords,
 }
 
 /// What an earlier run has left.
@@ -94,7 +99,7 @@ pub struct Restored {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { buffer: Box::new([0; MAX_FILE]), sequence: 0 }
+        Self { buffer: Box::new([0; MAX_FILE]), sequence: 0, saved: WanRecords::new() }
     }
 }
 
@@ -118,12 +123,14 @@ impl Store {
         if let Some(record) = newest {
             self.sequence = record.sequence;
             restored.router = record.router;
+            self.saved.clone_from(&record.wans);
             restored.wans = record.wans.into_iter().filter_map(WanRecord::learnt).collect();
         }
         restored
     }
 
-    /// Writes the state into the slot that holds the older one.
+    /// Writes the state into the slot that holds the older one, if it differs from the newest
+    /// file or is to be `durable`; returns whether it was written.
     ///
     /// # Errors
     /// [`StoreError`]; the older state is then still there.
@@ -133,17 +140,17 @@ impl Store {
         router: SocketAddr,
         wans: impl Iterator<Item = (&'a str, Learnt)>,
         durable: bool,
-    ) -> Result<(), StoreError> {
-        let record = StateRecord {
-            version: VERSION,
-            sequence: self.sequence + 1,
-            router: Some(router),
-            wans: wans.take(wanctl_hal::MAX_WANS).map(WanRecord::new).collect(),
-        };
+    ) -> Result<bool, StoreError> {
+        let wans: WanRecords = wans.take(wanctl_hal::MAX_WANS).map(WanRecord::new).collect();
+        if !durable && wans.len() == self.saved.len() && wans.iter().zip(&self.saved).all(|(a, b)| a.is_like(b)) {
+            return Ok(false);
+        }
+        let record = StateRecord { version: VERSION, sequence: self.sequence + 1, router: Some(router), wans };
         let file = if record.sequence.is_multiple_of(2) { StoreFile::StateB } else { StoreFile::StateA };
         self.save(board, file, &record, durable)?;
         self.sequence += 1;
-        Ok(())
+        self.saved = record.wans;
+        Ok(true)
     }
 
     /// The journalled originals: menu, name, limit. `None` when there are none.
@@ -238,6 +245,14 @@ impl WanRecord {
             download_bps: learnt.rates[0].bps(),
             upload_bps: learnt.rates[1].bps(),
         }
+    }
+
+    /// Whether the difference is not worth a write: medium wear counts more than a baseline's
+    /// hundredth.
+    fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name
+            && [self.download_bps, self.upload_bps] == [other.download_bps, other.upload_bps]
+            && (self.baseline_ms - other.baseline_ms).abs() <= 0.01 * other.baseline_ms
     }
 
     fn learnt(self) -> Option<(Text<64>, Learnt)> {

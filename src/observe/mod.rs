@@ -11,4 +11,4 @@ mod text;
 pub use flood::Flood;
 pub use log::{Format, Line, install};
 pub use ring::{EventRing, RING};
-pub use text::{Described, level, listing};
+pub use text::{Described, level};

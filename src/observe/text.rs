@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use crate::types::{Event, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
+use crate::types::{EventKind, OverrunCause, QueueFault, Signal, State, WanId};
 use core::fmt;
 use log::Level;
 
@@ -143,12 +143,4 @@ const fn overrun(cause: OverrunCause) -> &'static str {
         OverrunCause::Reload => "reading the configuration",
         OverrunCause::Host => "the machine was busy elsewhere",
     }
-}
-
-/// One line per event with its age, for SIGUSR1.
-pub fn listing<'a, N: AsRef<str>>(
-    events: impl Iterator<Item = &'a Event>,
-    names: &'a [N],
-) -> impl Iterator<Item = (crate::types::Instant, Described<'a, N>)> {
-    events.map(move |event| (event.at, Described { kind: &event.kind, names }))
 }

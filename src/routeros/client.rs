@@ -145,12 +145,6 @@ impl Client {
         self.failures
     }
 
-    /// The last error text of the router, word for word.
-    #[must_use]
-    pub fn error_detail(&self) -> Option<&str> {
-        self.error_detail.as_deref()
-    }
-
     /// Starts a request. Only when [`Client::is_free`]; otherwise the intent is dropped, to be
     /// chosen again from the state as it is then.
     pub fn start(&mut self, now: Instant, intent: Intent) {
@@ -221,7 +215,7 @@ impl Client {
     }
 
     /// Bytes have come. What they tell goes to `sink`, item by item.
-    pub fn input(&mut self, now: Instant, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+    pub fn input(&mut self, now: Instant, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
         let State::Busy { answered, .. } = &mut self.state else {
             // Nobody asked: the stream is out of step.
             self.fail(now, RouterError::UnexpectedBody);
@@ -283,7 +277,7 @@ impl Client {
     }
 
     /// Hands a piece of the body on, object by object.
-    fn body(&mut self, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+    fn body(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
         let Self { splitter, intent, status, items, foreign, error_detail, .. } = self;
         let good = (200..300).contains(status);
         let fed = splitter.feed(bytes, |object| {

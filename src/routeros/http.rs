@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn any_fragmentation_gives_the_same_response() {
-        let cases: [(&[u8], u16, &[u8], Option<bool>); 7] = [
+        type Case = (&'static [u8], u16, &'static [u8], Option<bool>);
+        let cases: [Case; 7] = [
             (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", Some(true)),
             (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 401, b"", Some(false)),
             (

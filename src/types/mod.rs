@@ -15,12 +15,11 @@ mod verdict;
 pub use event::{Event, EventKind, OverrunCause, QueueFault};
 pub use limit::{Controlled, Limit, RateRange, Verbatim};
 pub use router::{
-    Direction, Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError,
-    RouterInfo, Text,
+    Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Text,
 };
 pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault, WallClock,
-    WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault,
+    WallClock, WanId,
 };

@@ -3,29 +3,6 @@
 use super::{Bitrate, Duration, Instant, Limit, LinkError};
 use core::fmt;
 
-/// A direction of traffic, seen from the home network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// From the internet.
-    Download,
-    /// To the internet.
-    Upload,
-}
-
-impl Direction {
-    /// Both, download first.
-    pub const BOTH: [Self; 2] = [Self::Download, Self::Upload];
-
-    /// The name, as in configuration and logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Download => "download",
-            Self::Upload => "upload",
-        }
-    }
-}
-
 /// Text of at most `N` bytes from the router or the configuration.
 pub type Text<const N: usize> = heapless::String<N>;
 

@@ -61,7 +61,7 @@ pub fn daemon(world: &SharedWorld, text: &str) -> Daemon<SimBoard> {
     let restored = store.load_state(&mut board);
     let config = parse(text);
     let router = "192.168.88.1:80".parse().unwrap();
-    let reloader = Box::new(|_: &mut SimBoard| Err(1));
+    let reloader = Box::new(|_: &wanctl::config::Config| Err(1));
     Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"))
 }
 

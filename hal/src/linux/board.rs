@@ -5,10 +5,10 @@ use super::files::StateDirectory;
 use super::link::Link;
 use super::sys::{self, Timer};
 use super::tcp::TcpProbes;
-use super::tls::{BadTrust, LinkTarget, Tls};
+use super::tls::Tls;
 use crate::board::{
-    Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, MAX_WANS, OpenError, ProbeSource, Ready, SendError,
-    Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, OpenError, ProbeSource,
+    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::icmp::Family;
 use crate::units::{Duration, Instant};
@@ -86,15 +86,6 @@ impl LinuxBoard {
         })
     }
 
-    /// Speaks to another router from the next connection on.
-    ///
-    /// # Errors
-    /// [`BadTrust`]; the old target stays.
-    pub fn set_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust> {
-        self.tls = Tls::new(target)?;
-        Ok(())
-    }
-
     /// Takes over SIGTERM, SIGINT, SIGHUP and SIGUSR1 of this process. Also as process 1, for
     /// which signals have no default action.
     ///
@@ -117,8 +108,7 @@ impl LinuxBoard {
         Ok(())
     }
 
-    /// Whether the probes of a WAN use a raw socket (true) or the unprivileged kind; `None` when
-    /// it has no socket.
+    /// Whether a WAN has a probe socket for IPv4, and for IPv6.
     #[must_use]
     pub fn families(&self, wan: WanId) -> [bool; 2] {
         [0, 1].map(|f| self.wans[wan.index()].echo[f].is_some())
@@ -248,6 +238,11 @@ impl Board for LinuxBoard {
     fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe> {
         let probes = &mut self.wans[wan.index()].tcp;
         if probes.is_busy() { probes.take() } else { None }
+    }
+
+    fn link_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust> {
+        self.tls = Tls::new(target)?;
+        Ok(())
     }
 
     fn link_open(&mut self, to: SocketAddr) {

@@ -14,4 +14,3 @@ mod tls;
 pub use board::LinuxBoard;
 pub use files::{LockError, StateDirectory};
 pub use stdio::{unix_seconds, write_stderr};
-pub use tls::{BadTrust, LinkTarget, Trust, fingerprint_of_pem};

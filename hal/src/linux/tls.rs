@@ -5,7 +5,7 @@
 //! accept any certificate.
 
 use super::sys;
-use crate::board::TlsFault;
+use crate::board::{BadTrust, LinkTarget, TlsFault, Trust};
 use ring::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,53 +15,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// How the router proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// No TLS at all: a directly attached private address.
-    Plain,
-    /// The SHA-256 fingerprint of its certificate.
-    Fingerprint([u8; 32]),
-    /// Certificate authorities, as PEM.
-    Authorities(Vec<u8>),
-}
-
-/// Whom to connect to, and how to know that it is the right one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkTarget {
-    /// Name or address that the certificate must be for (with authorities).
-    pub server_name: String,
-    /// How the router proves who it is.
-    pub trust: Trust,
-}
-
-/// A target that can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadTrust {
-    /// The PEM text holds no usable certificate.
-    NoCertificate,
-    /// The server name is neither a DNS name nor an address.
-    Name,
-    /// The cryptography provider refuses.
-    Provider,
-}
-
-impl std::fmt::Display for BadTrust {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoCertificate => "router.ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
-            Self::Name => "router.url names neither a host nor an address that a certificate can be for",
-            Self::Provider => "TLS can't be set up",
-        })
-    }
-}
-
-/// The SHA-256 fingerprint of the first certificate in PEM text.
-#[must_use]
-pub fn fingerprint_of_pem(pem: &[u8]) -> Option<[u8; 32]> {
-    CertificateDer::from_pem_slice(pem).ok().map(|der| fingerprint(&der))
-}
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     let mut out = [0; 32];

@@ -4,8 +4,8 @@ use super::rng::Rng;
 use super::router::{Output, Refusal, SessionId};
 use super::world::{SharedWorld, World, lock};
 use crate::board::{
-    Board, Clock, EchoEvent, EchoRequest, LinkError, LinkEvent, LinkIo, OpenError, ProbeSource, Ready, SendError,
-    Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource,
+    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::units::{Duration, Instant};
 use core::net::SocketAddr;
@@ -160,16 +160,11 @@ impl Board for SimBoard {
     }
 
     fn open_wan(&mut self, wan: WanId, _source: &ProbeSource) -> Result<(), OpenError> {
-        match lock(&self.world).wans.get_mut(wan.index()) {
-            Some(wan) => wan.open(),
-            None => Err(OpenError::Os(19)),
-        }
+        lock(&self.world).open_wan(wan.index())
     }
 
     fn close_wan(&mut self, wan: WanId) {
-        if let Some(wan) = lock(&self.world).wans.get_mut(wan.index()) {
-            wan.close();
-        }
+        lock(&self.world).close_wan(wan.index());
     }
 
     fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError> {
@@ -188,6 +183,10 @@ impl Board for SimBoard {
     fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe> {
         self.taken = true;
         lock(&self.world).wans.get_mut(wan.index())?.tcp_result()
+    }
+
+    fn link_target(&mut self, _target: &LinkTarget) -> Result<(), BadTrust> {
+        Ok(())
     }
 
     fn link_open(&mut self, _to: SocketAddr) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sim::*;
-use crate::units::Bitrate;
+use crate::units::{Bitrate, Direction};
 use core::net::{IpAddr, Ipv4Addr};
 
 const REFLECTOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

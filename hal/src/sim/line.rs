@@ -16,34 +16,11 @@ use super::flow::{Flow, MTU, STEP_S};
 use super::objects::Traffic;
 use super::rng::Rng;
 use super::shaper::Shaper;
-use crate::units::{Bitrate, Duration, Instant, nanos};
+use crate::units::{Bitrate, Direction, Duration, Instant, nanos};
 use std::collections::VecDeque;
 
 /// Nanoseconds of a step.
 const STEP_NS: u64 = 1_000_000;
-
-/// A direction of traffic, seen from the home network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// From the internet.
-    Download,
-    /// To the internet.
-    Upload,
-}
-
-impl Direction {
-    /// Both, download first.
-    pub const BOTH: [Self; 2] = [Self::Download, Self::Upload];
-
-    /// Position in a pair: download first.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        match self {
-            Self::Download => 0,
-            Self::Upload => 1,
-        }
-    }
-}
 
 /// One direction of a line.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 
 use super::world::{SharedWorld, lock};
 use crate::board::{
-    Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, OpenError, ProbeSource, Ready, SendError, Signal,
-    StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource, Ready,
+    SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::units::Instant;
 use core::net::SocketAddr;
@@ -75,16 +75,11 @@ impl<B: Board> Board for LiveBoard<B> {
     }
 
     fn open_wan(&mut self, wan: WanId, _source: &ProbeSource) -> Result<(), OpenError> {
-        match lock(&self.world).wans.get_mut(wan.index()) {
-            Some(wan) => wan.open(),
-            None => Err(OpenError::Os(19)),
-        }
+        lock(&self.world).open_wan(wan.index())
     }
 
     fn close_wan(&mut self, wan: WanId) {
-        if let Some(wan) = lock(&self.world).wans.get_mut(wan.index()) {
-            wan.close();
-        }
+        lock(&self.world).close_wan(wan.index());
     }
 
     fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError> {
@@ -103,6 +98,10 @@ impl<B: Board> Board for LiveBoard<B> {
 
     fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe> {
         lock(&self.world).wans.get_mut(wan.index())?.tcp_result()
+    }
+
+    fn link_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust> {
+        self.inner.link_target(target)
     }
 
     fn link_open(&mut self, to: SocketAddr) {

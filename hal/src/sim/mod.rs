@@ -30,7 +30,7 @@ mod world;
 pub use board::SimBoard;
 pub use certificate::TlsSetup;
 pub use fault::{Fault, Latency};
-pub use line::{Direction, Entry, LegSetup, Line, LineSetup, Totals};
+pub use line::{Entry, LegSetup, Line, LineSetup, Totals};
 pub use live::LiveBoard;
 pub use objects::Traffic;
 pub use reflector::{Answer, Connect, Reflector, Target};

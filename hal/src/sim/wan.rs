@@ -1,11 +1,11 @@
 //! One WAN of the world: its line, who answers behind it, and the probes under way on it.
 
-use super::line::{Direction, Entry, Line, LineSetup};
+use super::line::{Entry, Line, LineSetup};
 use super::reflector::{Answer, Connect, Reflector, Target};
 use super::rng::Rng;
 use super::setup::{Half, ShaperRef};
 use crate::board::{EchoEvent, EchoReply, EchoRequest, OpenError, SendError, TcpProbe};
-use crate::units::{Duration, Instant};
+use crate::units::{Direction, Duration, Instant};
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BinaryHeap, VecDeque};

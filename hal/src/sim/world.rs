@@ -1,13 +1,12 @@
 //! The world around the daemon: WANs, a router, files, and what is going to happen.
 
 use super::fault::Fault;
-use super::line::Direction;
 use super::objects::Traffic;
 use super::router::RouterDouble;
 use super::store::Store;
 use super::wan::Wan;
-use crate::board::{EchoEvent, Signal};
-use crate::units::{Bitrate, Duration, Instant, WallClock};
+use crate::board::{EchoEvent, EchoRequest, MAX_WANS, OpenError, SendError, Signal};
+use crate::units::{Bitrate, Direction, Duration, Instant, WallClock};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
@@ -261,33 +260,43 @@ impl World {
         }
     }
 
+    /// Opens the probe socket of a WAN.
+    ///
+    /// # Errors
+    /// When there is no such WAN, or as [`Wan::open`].
+    pub fn open_wan(&mut self, wan: usize) -> Result<(), OpenError> {
+        const ENODEV: i32 = 19;
+        self.wans.get_mut(wan).ok_or(OpenError::Os(ENODEV))?.open()
+    }
+
+    /// Closes it.
+    pub fn close_wan(&mut self, wan: usize) {
+        on(&mut self.wans, wan, Wan::close);
+    }
+
     /// Sends an echo request through a WAN.
     ///
     /// # Errors
     /// As [`Wan::send_echo`].
-    pub fn send_echo(
-        &mut self,
-        wan: usize,
-        request: &crate::board::EchoRequest,
-    ) -> Result<Instant, crate::board::SendError> {
+    pub fn send_echo(&mut self, wan: usize, request: &EchoRequest) -> Result<Instant, SendError> {
         let now = self.now;
-        self.wans.get_mut(wan).ok_or(crate::board::SendError::NoSocket)?.send_echo(now, request)
+        self.wans.get_mut(wan).ok_or(SendError::NoSocket)?.send_echo(now, request)
     }
 
     /// Starts a TCP probe through a WAN.
     ///
     /// # Errors
     /// As [`Wan::tcp_probe`].
-    pub fn tcp_probe(&mut self, wan: usize, slot: u8, to: SocketAddr) -> Result<(), crate::board::SendError> {
+    pub fn tcp_probe(&mut self, wan: usize, slot: u8, to: SocketAddr) -> Result<(), SendError> {
         let now = self.now;
-        self.wans.get_mut(wan).ok_or(crate::board::SendError::NoSocket)?.tcp_probe(now, slot, to)
+        self.wans.get_mut(wan).ok_or(SendError::NoSocket)?.tcp_probe(now, slot, to)
     }
 
     /// Bit *i*: replies wait on WAN *i*; and whether any TCP probe has ended.
     #[must_use]
     pub fn probes_ready(&self) -> (u8, bool) {
         let mut ready = (0, false);
-        for (i, wan) in self.wans.iter().enumerate().take(crate::board::MAX_WANS) {
+        for (i, wan) in self.wans.iter().enumerate().take(MAX_WANS) {
             let (echo, tcp) = wan.ready();
             ready.0 |= u8::from(echo) << i;
             ready.1 |= tcp;
