@@ -120,11 +120,9 @@ impl<B: Board> Daemon<B> {
     fn receive(&mut self, ready: Ready, now: Instant) {
         let more = core::mem::take(&mut self.more);
         for wan in &mut self.wans {
-            if ready.wans & (1 << wan.id.index()) == 0 && !more {
-                continue;
-            }
             let mut taken = 0;
-            while let Some(event) = self.board.recv_echo(wan.id) {
+            let is_ready = more || ready.wans & (1 << wan.id.index()) != 0;
+            while is_ready && let Some(event) = self.board.recv_echo(wan.id) {
                 match event {
                     EchoEvent::Reply(reply) => drop(wan.measure.reply(&reply)),
                     EchoEvent::Unreachable { to, sequence, .. } => wan.measure.unreachable(to, sequence),
@@ -138,7 +136,7 @@ impl<B: Board> Daemon<B> {
                 }
             }
             self.counters.most_datagrams = self.counters.most_datagrams.max(taken);
-            while let Some(probe) = self.board.tcp_result(wan.id) {
+            while ready.tcp && let Some(probe) = self.board.tcp_result(wan.id) {
                 wan.measure.tcp_result(now, probe.slot, probe.result);
             }
         }

@@ -125,6 +125,8 @@ pub struct Measure {
     gateway_at: Instant,
     renewed: bool,
     signal: Signal,
+    /// The last cycle in which every reflector was silent.
+    silent_until: Instant,
 }
 
 /// The TCP fall-back: a round of connects, and the times of the last round.
@@ -157,6 +159,7 @@ impl Measure {
             gateway_at: now,
             renewed: false,
             signal: Signal::WarmingUp,
+            silent_until: now,
             settings,
         }
     }
@@ -319,6 +322,9 @@ impl Measure {
         }
         let age = self.last.map_or(now.since(self.started), |(at, _)| now.since(at));
         self.signal = self.judge_signal(now, median.is_some(), all_overdue, age);
+        if self.is_silent() {
+            self.silent_until = now;
+        }
         self.rotate(now);
         self.table.forget(now);
         let (rtt, renewed, source) = self.value(now, median, age);
@@ -374,15 +380,13 @@ impl Measure {
         matches!(self.signal, Signal::Silent | Signal::Degraded | Signal::Down)
     }
 
-    /// The age of the oldest overdue probe, and whether all newest probes are overdue. Books
-    /// overdue probes, unless everything is silent: then it is the line, not the reflector.
+    /// The age of the oldest overdue probe, and whether all newest probes are overdue. An overdue
+    /// probe is booked to its reflector once a later one was answered by anybody, and only if it
+    /// was sent since the last silence: else it is the line, not the reflector.
     fn overdue(&mut self, now: Instant, least: Duration) -> (Option<Duration>, bool) {
         let mut oldest: Option<Duration> = None;
         let mut waiting = [false; MAX_CANDIDATES];
-        let anybody = self
-            .reflectors
-            .iter()
-            .any(|r| r.is_active() && r.newest.is_some_and(|(_, _, at)| now.since(at) <= r.patience(least)));
+        let answered = self.reflectors.iter().filter_map(|r| r.newest.map(|(number, ..)| number)).max();
         for probe in self.table.outstanding() {
             let Some(reflector) = self.reflectors.get_mut(probe.reflector) else { continue };
             let age = now.since(probe.sent);
@@ -394,7 +398,7 @@ impl Measure {
             if reflector.is_active() && !later {
                 oldest = Some(oldest.map_or(age, |o| o.max(age)));
             }
-            if !probe.overdue && anybody {
+            if !probe.overdue && probe.sent > self.silent_until && answered.is_some_and(|n| n > probe.number) {
                 probe.overdue = true;
                 self.counters.overdue += 1;
                 reflector.overdue();

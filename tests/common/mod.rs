@@ -4,9 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use wanctl::config::{self, Config};
-use wanctl::daemon::{Daemon, Setup, Store};
-use wanctl_hal::sim::{LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan, World, lock};
-use wanctl_hal::{Bitrate, Duration, Instant};
+use wanctl::daemon::{Daemon, Reloader, Setup, Store};
+use wanctl::types::Signal;
+use wanctl_hal::sim::{
+    LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Target, Wan, World, lock,
+};
+use wanctl_hal::{Bitrate, Direction, Duration, Instant};
 
 /// The smallest useful file, for a 30/10 line; `more` goes into the WAN section.
 pub fn config_text(head: &str, more: &str) -> String {
@@ -51,18 +54,46 @@ pub fn world(seed: u64) -> SharedWorld {
     };
     let line = LineSetup { seed, ..LineSetup::new(mbps(30), mbps(10)) };
     let reflectors = ["1.1.1.1", "9.9.9.9", "8.8.8.8", "208.67.222.222"].map(|ip| ip.parse().unwrap());
-    World::new(RouterDouble::new(router), vec![Wan::new("wan1", "ether1", &line).with_reflectors(&reflectors)]).share()
+    let mut wan = Wan::new("wan1", "ether1", &line).with_reflectors(&reflectors);
+    wan.targets = vec![("1.1.1.1:443".parse().unwrap(), Target::default())];
+    World::new(RouterDouble::new(router), vec![wan]).share()
 }
 
-/// A daemon in this world.
+/// A daemon in this world; a reload finds a bad file.
 pub fn daemon(world: &SharedWorld, text: &str) -> Daemon<SimBoard> {
+    daemon_with(world, text, Box::new(|_| Err(1)))
+}
+
+/// A daemon in this world that reloads in this way.
+pub fn daemon_with(world: &SharedWorld, text: &str, reloader: Reloader) -> Daemon<SimBoard> {
     let mut board = SimBoard::new(Arc::clone(world));
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
     let config = parse(text);
     let router = "192.168.88.1:80".parse().unwrap();
-    let reloader = Box::new(|_: &wanctl::config::Config| Err(1));
     Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The end of a process that could not say farewell; the world goes on.
+pub fn kill(mut daemon: Daemon<SimBoard>) {
+    wanctl_hal::Board::link_close(daemon.board());
+}
+
+/// The first WAN, changed or looked at.
+pub fn line<T>(world: &SharedWorld, f: impl FnOnce(&mut Wan) -> T) -> T {
+    f(&mut lock(world).wans[0])
+}
+
+/// The limits that were written over REST, in bit/s.
+pub fn written(world: &SharedWorld) -> Vec<u64> {
+    let world = lock(world);
+    let limits = world.router.writes().filter_map(|w| w.max_limit.as_deref());
+    limits.flat_map(|limit| limit.split('/')).map(|bps| bps.parse().unwrap_or(0)).collect()
+}
+
+/// What the last sample of the first WAN was worth.
+pub fn quality(daemon: &Daemon<SimBoard>) -> Signal {
+    daemon.wans()[0].last.map_or(Signal::WarmingUp, |(sample, _)| sample.signal)
 }
 
 pub fn at(seconds: f64) -> Instant {
@@ -76,4 +107,37 @@ pub fn limit(world: &SharedWorld, queue: &str) -> String {
 
 pub fn mbps(m: u64) -> Bitrate {
     Bitrate::from_mbps(m)
+}
+
+/// So many long transfers run from now on.
+pub fn set_flows(world: &SharedWorld, direction: Direction, count: usize) {
+    line(world, |wan| wan.line.set_flows(direction, count));
+}
+
+/// What a user feels in one direction.
+pub struct Felt {
+    /// Delay in the provider's queue that 95 % of the time stays below.
+    pub p95_ms: f64,
+    /// Part of the capacity that was used.
+    pub utilisation: f64,
+}
+
+/// Runs on, and looks at the line every 10 ms between two times.
+pub fn felt(daemon: &mut Daemon<SimBoard>, world: &SharedWorld, direction: Direction, from: f64, to: f64) -> Felt {
+    daemon.run_until(at(from));
+    let totals = || line(world, |wan| wan.line.totals(direction));
+    let start = totals();
+    let mut delays = Vec::new();
+    let mut t = from;
+    while t < to {
+        t += 0.01;
+        daemon.run_until(at(t));
+        delays.push(line(world, |wan| wan.line.fifo_delay(direction)).as_secs_f64() * 1e3);
+    }
+    delays.sort_by(f64::total_cmp);
+    let end = totals();
+    Felt {
+        p95_ms: delays[delays.len() * 95 / 100],
+        utilisation: (end.carried - start.carried) / (end.possible - start.possible),
+    }
 }

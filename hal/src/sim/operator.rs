@@ -24,9 +24,13 @@ impl RouterDouble {
         }
     }
 
-    /// Forgets all faults that have not struck yet, and listens again.
+    /// Ends all faults: listens again, and serves what waited.
     pub fn heal(&mut self, now: Instant) {
         self.faults.clear();
+        for pending in &mut self.pending {
+            pending.due = if pending.due < now { pending.due } else { now };
+        }
+        self.busy_until = if self.busy_until < now { self.busy_until } else { now };
         self.refuse_until = now;
         self.silent_until = now;
     }
