@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use wanctl::actuate::{Actuator, Exit, QueueSpec, Settings};
 use wanctl::types::{
-    Bitrate, Controlled, Duration, EventKind, Exchange, Instant, Intent, Item, Limit, Menu, Name, QueueCounters,
-    QueueFault, QueueId, QueueRow, RateRange, RouterError, RouterInfo, Verbatim, WanId,
+    Bitrate, BudgetState, Controlled, Duration, EventKind, Exchange, Instant, Intent, Item, Limit, Menu, Name,
+    QueueCounters, QueueFault, QueueId, QueueRow, RateRange, RouterError, RouterInfo, Verbatim, WanId,
 };
 
 const SETTINGS: Settings = Settings {
@@ -15,6 +15,8 @@ const SETTINGS: Settings = Settings {
     rise_spacing: Duration::from_millis(500),
     read_loaded: Duration::from_millis(500),
     read_idle: Duration::from_secs(1),
+    writes_per_hour: 100_000,
+    sectors_per_hour: None,
 };
 
 fn wan(i: usize) -> WanId {
@@ -113,7 +115,8 @@ impl Router {
 }
 
 fn tree_actuator() -> Actuator {
-    let spec = |name, serves| QueueSpec { menu: Menu::Tree, name: Name::try_from(name).unwrap(), serves };
+    let spec =
+        |name, serves| QueueSpec { menu: Menu::Tree, name: Name::try_from(name).unwrap(), serves, safe: [None; 2] };
     let queues = vec![spec("dl", [Some(wan(0)), None]), spec("ul", [None, Some(wan(0))])];
     Actuator::new(SETTINGS, queues, vec![None])
 }
@@ -203,6 +206,94 @@ fn a_foreign_limit_is_repaired_and_told() {
 }
 
 #[test]
+fn a_limit_that_somebody_else_keeps_changing_is_left_alone_for_a_while() {
+    let (mut a, mut router, mut now) = (tree_actuator(), Router::tree(), Instant::ZERO);
+    a.want(wan(0), [rate(30), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
+    while a.take_event().is_some() {}
+    let mut ours = Duration::ZERO;
+    // A script that sets its own limit every five seconds, for an hour.
+    for _ in 0..720 {
+        router.objects[0].max_limit = "50000000".into();
+        for _ in 0..100 {
+            talk(&mut a, &mut router, &mut now, 1, &mut std::iter::empty());
+            ours += Duration::from_millis(50) * u32::from(limits(&router)[0] == "30000000");
+        }
+    }
+    let writes = router.writes.iter().filter(|w| w.1 == "30000000").count();
+    assert!(writes < 12, "{writes} writes against a script");
+    let holds: Vec<u64> = std::iter::from_fn(|| a.take_event())
+        .filter_map(|e| if let EventKind::Contested { hold, .. } = e { Some(hold.as_secs()) } else { None })
+        .collect();
+    assert_eq!(holds[..5], [60, 120, 240, 480, 960], "told, and ever longer");
+    assert_eq!(limits(&router)[1], "10000000", "the other queue is not concerned");
+    // The script is gone: the limit is ours again.
+    talk(&mut a, &mut router, &mut now, 20_000, &mut std::iter::empty());
+    assert_eq!(limits(&router)[0], "30000000");
+}
+
+#[test]
+fn reboots_are_nobodys_doing() {
+    let (mut a, mut router, mut now) = (tree_actuator(), Router::tree(), Instant::ZERO);
+    a.want(wan(0), [rate(30), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
+    for _ in 0..5 {
+        router.uptime = Duration::from_secs(100);
+        talk(&mut a, &mut router, &mut now, 20, &mut [1_u8].into_iter());
+        router.reboot();
+        router.objects[0].max_limit = "100000000".into();
+        talk(&mut a, &mut router, &mut now, 60, &mut [1_u8].into_iter());
+        assert_eq!(limits(&router)[0], "30000000");
+    }
+    assert_eq!((a.counters().repairs, a.counters().contests), (5, 0));
+}
+
+#[test]
+fn a_used_up_budget_keeps_cuts_then_rests_at_the_safe_rate() {
+    let safe = Some(rate(5));
+    let spec = |name, place: usize| {
+        let mut spec =
+            QueueSpec { menu: Menu::Tree, name: Name::try_from(name).unwrap(), serves: [None; 2], safe: [None; 2] };
+        (spec.serves[place], spec.safe[place]) = (Some(wan(0)), safe);
+        spec
+    };
+    let settings = Settings { writes_per_hour: 200, rise_spacing: Duration::ZERO, ..SETTINGS };
+    let mut a = Actuator::new(settings, vec![spec("dl", 0), spec("ul", 1)], vec![None]);
+    let (mut router, mut now) = (Router::tree(), Instant::ZERO);
+    let mut wishes = (0_u64..).map(|i| [rate(20 + 10 * (i % 2)), rate(10)]);
+    let mut hour = |a: &mut Actuator, router: &mut Router, now: &mut Instant, rounds: usize| {
+        for _ in 0..rounds {
+            a.want(wan(0), wishes.next().unwrap());
+            talk(a, router, now, 10, &mut std::iter::empty());
+        }
+    };
+    hour(&mut a, &mut router, &mut now, 2_000);
+    assert!((50..110).contains(&router.writes.len()), "{} writes in 17 minutes", router.writes.len());
+    assert_eq!(limits(&router)[0], "20000000", "rises wait, cuts passed");
+    let told: Vec<EventKind> = std::iter::from_fn(|| a.take_event()).collect();
+    assert!(told.iter().any(|e| matches!(e, EventKind::Budget(BudgetState::CutsOnly))), "{told:?}");
+    // Now nothing but cuts: many small ones.
+    for i in 0..90 {
+        a.want(wan(0), [range().clamp(Bitrate::from_bps(19_900_000 - 100_000 * i)), rate(10)]);
+        talk(&mut a, &mut router, &mut now, 2, &mut std::iter::empty());
+    }
+    let told: Vec<EventKind> = std::iter::from_fn(|| a.take_event()).collect();
+    assert!(told.iter().any(|e| matches!(e, EventKind::Budget(BudgetState::Empty))), "{told:?}");
+    assert_eq!(limits(&router), ["5000000", "10000000"], "the one that wanted to fall rests at its safe rate");
+    assert!(a.counters().held > Duration::from_secs(60));
+    for start in 0..router.writes.len() {
+        let from = router.writes[start].0;
+        let hour = router.writes[start..].iter().take_while(|w| w.0 < from + Duration::from_secs(3600)).count();
+        assert!(hour <= 202, "{hour} writes in an hour; two of them the last cuts");
+    }
+    // Tokens return.
+    now += Duration::from_secs(3600);
+    a.want(wan(0), [rate(33), rate(12)]);
+    talk(&mut a, &mut router, &mut now, 20_000, &mut std::iter::empty());
+    assert_eq!(limits(&router), ["33000000", "12000000"]);
+}
+
+#[test]
 fn unusable_queues_are_told_and_left_alone() {
     let (mut a, mut router, mut now) = (tree_actuator(), Router::tree(), Instant::ZERO);
     router.objects[0].disabled = true;
@@ -224,7 +315,12 @@ fn unusable_queues_are_told_and_left_alone() {
 
 #[test]
 fn a_simple_queue_gets_both_directions_in_one_write() {
-    let spec = QueueSpec { menu: Menu::Simple, name: Name::try_from("q").unwrap(), serves: [Some(wan(0)); 2] };
+    let spec = QueueSpec {
+        menu: Menu::Simple,
+        name: Name::try_from("q").unwrap(),
+        serves: [Some(wan(0)); 2],
+        safe: [None; 2],
+    };
     let mut a = Actuator::new(SETTINGS, vec![spec], vec![None]);
     let mut router = Router::tree();
     router.objects = vec![Object { menu: Menu::Simple, id: 1, name: "q", max_limit: "0/0".into(), disabled: false }];
@@ -272,7 +368,8 @@ proptest! {
             }
             talk(&mut a, &mut router, &mut now, 5, &mut losses);
         }
-        talk(&mut a, &mut router, &mut now, 600, &mut std::iter::empty());
+        // Longer than the longest time for which a contested limit is left alone.
+        talk(&mut a, &mut router, &mut now, 20_000, &mut std::iter::empty());
         let expected: Vec<String> = wanted.iter().map(|r| r.rate().bps().to_string()).collect();
         prop_assert_eq!(limits(&router), expected);
         for (_, text) in &router.writes {

@@ -10,23 +10,22 @@
 //! limit that we set and the router confirmed; a *repair* puts back ours when something else was
 //! found.
 
+mod budget;
 mod direction;
 mod queue;
 
+pub use budget::Budget;
 pub use direction::DirectionCheck;
 pub use queue::QueueSpec;
 
 use crate::types::{
-    Bitrate, Controlled, Direction, Duration, EventKind, Exchange, Instant, Intent, Item, LinkStats, MAX_WANS, Menu,
-    RouterError, RouterInfo, Text, Verbatim, WanId,
+    Bitrate, BudgetState, Controlled, Direction, Duration, EventKind, Exchange, Instant, Intent, Item, LinkStats,
+    MAX_WANS, Menu, RouterError, RouterInfo, Text, Verbatim, WanId,
 };
-use queue::{Farewell, Queue, Urgency};
+use queue::{Farewell, Found, Queue, Urgency};
 
 /// How long the list of queues is not asked again after a queue was not found or is unusable.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
-
-/// Uptime and flash counters are read this often, beside once per connection.
-const RESOURCE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long the first write waits for the counters to tell the directions apart.
 const DIRECTION_PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +50,10 @@ pub struct Settings {
     pub read_loaded: Duration,
     /// Time between statistics while all lines are idle; read-back happens at least this often.
     pub read_idle: Duration,
+    /// The most changes of limits in any hour.
+    pub writes_per_hour: u32,
+    /// The router's flash may be written to this fast, in sectors per hour; rises slow down before.
+    pub sectors_per_hour: Option<u32>,
 }
 
 /// What the daemon's end shall leave on the router.
@@ -87,6 +90,9 @@ pub struct Actuator {
     info: RouterInfo,
     loaded: bool,
     leaving: Option<Exit>,
+    budget: Budget,
+    budget_state: BudgetState,
+    held_since: Option<Instant>,
     first_seen: Option<Instant>,
     events: heapless::Deque<EventKind, EVENTS>,
     counters: Counters,
@@ -101,6 +107,10 @@ pub struct Counters {
     pub repairs: u64,
     /// Lists of queues read.
     pub reads: u64,
+    /// How often somebody else was found to keep changing a limit.
+    pub contests: u64,
+    /// How long the write budget has held something back, in all.
+    pub held: Duration,
 }
 
 const fn menu_index(menu: Menu) -> usize {
@@ -122,6 +132,9 @@ impl Actuator {
             read_at: [uses(Menu::Tree), uses(Menu::Simple)],
             wans: wans.collect(),
             queues: queues.into_iter().map(Queue::new).collect(),
+            budget: Budget::new(settings.writes_per_hour, settings.sectors_per_hour),
+            budget_state: BudgetState::Ample,
+            held_since: None,
             settings,
             interfaces,
             resource_at: Instant::ZERO,
@@ -138,11 +151,8 @@ impl Actuator {
     /// Takes over what an earlier actuator knows of queues that remain (reload).
     pub fn inherit(&mut self, old: &Self) {
         for queue in &mut self.queues {
-            if let Some(known) = old.queues.iter().find(|q| q.spec == queue.spec) {
-                *queue = known.clone();
-            } else if let Some(known) = old.queues.iter().find(|q| q.is_same_object(&queue.spec)) {
-                queue.original.clone_from(&known.original);
-                queue.journalled = known.journalled;
+            if let Some(known) = old.queues.iter().find(|q| q.is_same_object(&queue.spec)) {
+                *queue = known.clone().serve(queue.spec.clone());
             }
         }
         for gone in old.queues.iter().filter(|q| q.was_touched()) {
@@ -151,6 +161,8 @@ impl Actuator {
                 self.queues.push(gone.clone().retire());
             }
         }
+        self.budget.inherit(&old.budget);
+        self.budget_state = old.budget_state;
         self.info = old.info.clone();
         self.first_seen = old.first_seen;
         self.counters = old.counters;
@@ -209,12 +221,32 @@ impl Actuator {
             .map(Intent::ReadQueues)
     }
 
-    fn next_write(&self, now: Instant) -> Option<Intent> {
+    fn next_write(&mut self, now: Instant) -> Option<Intent> {
+        let state = self.budget.state(now);
+        let spacing = self.budget.rise_spacing(self.settings.rise_spacing);
         let writable = self.queues.iter().filter(|q| self.may_write(q, now));
-        let (_, queue) = writable
-            .filter_map(|q| q.urgency(now, &self.settings).map(|u| (u, q)))
-            .min_by_key(|(urgency, q)| (*urgency != Urgency::Cut, q.last_write))?;
-        queue.set_wanted()
+        let wishes = writable.filter_map(|q| q.urgency(now, &self.settings, spacing).map(|u| (u, q)));
+        let wish = wishes.min_by_key(|(urgency, q)| (*urgency != Urgency::Cut, q.last_write));
+        let request = wish.and_then(|(urgency, queue)| match (urgency, state) {
+            (_, BudgetState::Ample) | (Urgency::Cut, BudgetState::CutsOnly) => queue.set_wanted(),
+            (Urgency::Cut, BudgetState::Empty) => queue.set_safe(),
+            (Urgency::Rise, BudgetState::CutsOnly | BudgetState::Empty) => None,
+        });
+        self.note_budget(now, state, wish.is_some() && request.is_none());
+        request
+    }
+
+    /// Tells what the budget has come to, and for how long it has held something back.
+    fn note_budget(&mut self, now: Instant, state: BudgetState, holds: bool) {
+        if let Some(since) = self.held_since.take() {
+            self.counters.held += now.since(since);
+        }
+        self.held_since = holds.then_some(now);
+        // Told when it matters: there is something to hold back, or there is no more reason to.
+        if state != self.budget_state && (holds || state == BudgetState::Ample || state == BudgetState::Empty) {
+            self.budget_state = state;
+            push(&mut self.events, EventKind::Budget(state));
+        }
     }
 
     /// A queue that no configured WAN uses any more goes back to what the operator had.
@@ -268,6 +300,7 @@ impl Actuator {
     /// A request is on its way.
     pub fn started(&mut self, intent: &Intent) {
         if let Intent::SetLimit { id, .. } = intent {
+            self.budget.spend();
             self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::sent);
         }
     }
@@ -275,7 +308,12 @@ impl Actuator {
     /// The request has ended.
     pub fn finished(&mut self, now: Instant, intent: &Intent, result: Result<Exchange, RouterError>) {
         match (intent, result) {
-            (Intent::ReadResource, Ok(_)) => self.resource_at = now + RESOURCE_EVERY,
+            (Intent::ReadResource, Ok(_)) => {
+                self.resource_at = now + self.budget.wear_interval();
+                if let Some(growth) = self.info.sectors_written.and_then(|sectors| self.budget.worn(now, sectors)) {
+                    push(&mut self.events, EventKind::Wear { sectors_per_hour: whole(growth) });
+                }
+            }
             (Intent::ReadQueues(menu), Ok(exchange)) => self.list_read(now, *menu, exchange),
             (Intent::SetLimit { id, limit, .. }, Ok(exchange)) => {
                 let events = &mut self.events;
@@ -311,8 +349,13 @@ impl Actuator {
         let mut interval = self.read_interval();
         let events = &mut self.events;
         for queue in self.queues.iter_mut().filter(|q| q.spec.menu == menu) {
-            if queue.listed(exchange.midpoint(), |event| push(events, event)) {
-                self.counters.repairs += 1;
+            match queue.listed(exchange.midpoint(), |event| push(events, event)) {
+                Found::AsLeft => {}
+                Found::Changed => self.counters.repairs += 1,
+                Found::Contested => {
+                    self.counters.repairs += 1;
+                    self.counters.contests += 1;
+                }
             }
             if queue.fault.is_some() {
                 interval = RESOLVE_AGAIN;
@@ -426,6 +469,12 @@ impl Actuator {
         &self.info
     }
 
+    /// The write budget.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What was done to the router since the start.
     #[must_use]
     pub const fn counters(&self) -> Counters {
@@ -436,6 +485,12 @@ impl Actuator {
     pub fn take_event(&mut self) -> Option<EventKind> {
         self.events.pop_front()
     }
+}
+
+/// A figure for people.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and makes NaN 0")]
+fn whole(figure: f64) -> u32 {
+    libm::round(figure) as u32
 }
 
 /// The oldest event gives way: the present counts more.

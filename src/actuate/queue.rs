@@ -6,6 +6,18 @@ use crate::types::{
     QueueId, QueueRow, Verbatim, WanId,
 };
 
+/// Two repairs within this time, and no boot between them, are somebody else's doing.
+const CONTEST_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a contested limit is left alone at first; it doubles up to [`LONGEST_HOLD`].
+const FIRST_HOLD: Duration = Duration::from_secs(60);
+
+/// See [`FIRST_HOLD`].
+const LONGEST_HOLD: Duration = Duration::from_secs(960);
+
+/// Without a repair for this long, peace is believed in again.
+const PEACE: Duration = Duration::from_secs(3600);
+
 /// A rise too small to be worth a write is made all the same when nothing was written for this
 /// long, so that the router ends up with exactly what is wanted.
 const SMALL_RISE_AFTER: Duration = Duration::from_secs(10);
@@ -20,6 +32,8 @@ pub struct QueueSpec {
     pub name: Name,
     /// The WAN whose download and upload it carries.
     pub serves: [Option<WanId>; 2],
+    /// The rates it is left with when the write budget is used up.
+    pub safe: [Option<Controlled>; 2],
 }
 
 impl QueueSpec {
@@ -44,6 +58,17 @@ pub(super) enum Farewell {
     Look(Menu),
     /// This request.
     Set(Intent),
+}
+
+/// What a list has shown of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing to repair.
+    AsLeft,
+    /// Another limit than ours: to be repaired.
+    Changed,
+    /// Another limit than ours, again: to be left alone for a while.
+    Contested,
 }
 
 /// Why a write is wanted.
@@ -94,6 +119,9 @@ pub(super) struct Queue {
     pub(super) retired: bool,
     /// A write was sent whose outcome is not known: nothing is believed before the next list.
     unsure: bool,
+    repaired_at: Option<Instant>,
+    hold: Duration,
+    hold_until: Instant,
     staged: Option<QueueRow>,
     matches: u8,
     reading: Option<Reading>,
@@ -113,6 +141,9 @@ impl Queue {
             ours: None,
             retired: false,
             unsure: false,
+            repaired_at: None,
+            hold: FIRST_HOLD,
+            hold_until: Instant::ZERO,
             staged: None,
             matches: 0,
             reading: None,
@@ -151,8 +182,8 @@ impl Queue {
         self.reading = None;
     }
 
-    /// The list is complete. Returns whether the router had another limit than ours.
-    pub(super) fn listed(&mut self, at: Instant, mut tell: impl FnMut(EventKind)) -> bool {
+    /// The list is complete: what it shows.
+    pub(super) fn listed(&mut self, at: Instant, mut tell: impl FnMut(EventKind)) -> Found {
         let row = self.staged.take();
         let fault = match (&row, core::mem::take(&mut self.matches)) {
             (None, _) | (_, 0) => Some(QueueFault::Missing),
@@ -170,10 +201,11 @@ impl Queue {
         }
         let Some(row) = row.filter(|_| fault.is_none()) else {
             self.forget();
-            return false;
+            return Found::AsLeft;
         };
-        let repair = self.ours.as_ref().is_some_and(|ours| ours.limits != row.limits);
-        if repair {
+        let mut found = Found::AsLeft;
+        if self.ours.as_ref().is_some_and(|ours| ours.limits != row.limits) {
+            found = self.judge_change(at, &mut tell);
             self.ours = None; // told once; writing it back makes it ours again
             self.each_direction(|wan, direction| {
                 tell(EventKind::Repaired { wan, direction, found: row.limits[direction.index()] });
@@ -181,7 +213,27 @@ impl Queue {
         }
         self.read(at, row.counters);
         self.adopt(row);
-        repair
+        found
+    }
+
+    /// Somebody or something has changed our limit. After a boot (the id is not known then) that
+    /// is nobody's will.
+    fn judge_change(&mut self, at: Instant, tell: &mut impl FnMut(EventKind)) -> Found {
+        let booted = self.id.is_none();
+        let before = if booted { None } else { self.repaired_at.replace(at) };
+        let since = before.map(|b| at.since(b));
+        if since.is_none_or(|s| s >= PEACE) {
+            self.hold = FIRST_HOLD;
+        }
+        if since.is_none_or(|s| s >= CONTEST_WITHIN) {
+            return Found::Changed;
+        }
+        let hold = self.hold;
+        self.hold_until = at + hold;
+        self.repaired_at = Some(self.hold_until); // that is when it is put right
+        self.hold = (hold * 2).min(LONGEST_HOLD);
+        self.each_direction(|wan, direction| tell(EventKind::Contested { wan, direction, hold }));
+        Found::Contested
     }
 
     /// The router has confirmed a change with the object as it is now.
@@ -241,8 +293,8 @@ impl Queue {
 
     /// Whether the wanted limit is worth a write now. A limit of zero is unlimited: more than
     /// anything wanted.
-    pub(super) fn urgency(&self, now: Instant, settings: &Settings) -> Option<Urgency> {
-        let observed = self.observed.as_ref().filter(|_| !self.unsure)?;
+    pub(super) fn urgency(&self, now: Instant, settings: &Settings, rise_spacing: Duration) -> Option<Urgency> {
+        let observed = self.observed.as_ref().filter(|_| !self.unsure && self.hold_until <= now)?;
         let mut urgency = None;
         for direction in Direction::BOTH {
             let Some(wanted) = self.wanted[direction.index()].map(Controlled::rate) else { continue };
@@ -254,7 +306,7 @@ impl Queue {
                 let step = has.as_f64() * settings.rise_fraction;
                 let worth = step.max(settings.rise_minimum.as_f64());
                 let waited = now.since(self.last_write);
-                let spaced = waited >= settings.rise_spacing && wanted.as_f64() - has.as_f64() >= worth;
+                let spaced = waited >= rise_spacing && wanted.as_f64() - has.as_f64() >= worth;
                 if self.ours.is_none() || spaced || waited >= SMALL_RISE_AFTER {
                     urgency = Some(Urgency::Rise);
                 }
@@ -268,6 +320,25 @@ impl Queue {
         let carried = |d: Direction| self.spec.serves[d.index()].and(self.wanted[d.index()]);
         let limit = Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
         self.set(limit)
+    }
+
+    /// The safe rates, unless the router is as low already.
+    pub(super) fn set_safe(&self) -> Option<Intent> {
+        let observed = self.observed.as_ref()?;
+        let is_safe = |d: Direction| {
+            let (has, safe) = (observed.limits[d.index()], self.spec.safe[d.index()].map(Controlled::rate));
+            safe.is_none_or(|safe| has != Bitrate::ZERO && has <= safe)
+        };
+        if Direction::BOTH.into_iter().all(is_safe) {
+            return None;
+        }
+        self.set(Limit::Controlled { download: self.spec.safe[0], upload: self.spec.safe[1] })
+    }
+
+    /// Another configuration of the same object: what is known of the router stays.
+    pub(super) fn serve(mut self, spec: QueueSpec) -> Self {
+        (self.spec, self.wanted, self.retired) = (spec, [None; 2], false);
+        self
     }
 
     /// No WAN uses it any more.

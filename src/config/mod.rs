@@ -133,12 +133,15 @@ fn actuate_settings(control: &Section<'_, '_>) -> actuate::Settings {
     let pace = Duration::from_millis(100)..=Duration::from_secs(60);
     let smallest = Bitrate::ZERO..=Bitrate::from_mbps(1000);
     let spacing = Duration::ZERO..=Duration::from_secs(600);
+    let whole = |key, range| control.count(key, range).and_then(|n| u32::try_from(n).ok());
     let settings = actuate::Settings {
         rise_fraction: control.number_in("rise_fraction", 0.0..=0.5).unwrap_or(0.01),
         rise_minimum: control.rate_in("rise_minimum", smallest).unwrap_or(Bitrate::from_bps(100_000)),
         rise_spacing: control.duration_in("rise_spacing", spacing).unwrap_or(Duration::from_millis(200)),
         read_loaded: control.duration_in("statistics_loaded", pace.clone()).unwrap_or(Duration::from_millis(500)),
         read_idle: control.duration_in("statistics_idle", pace).unwrap_or(Duration::from_secs(1)),
+        writes_per_hour: whole("writes_per_hour", 60..=1_000_000).unwrap_or(7_200),
+        sectors_per_hour: whole("sectors_per_hour", 1..=100_000_000),
     };
     let spans = [("statistics_loaded", settings.read_loaded), ("statistics_idle", settings.read_idle)];
     control.ordered(&spans.map(|(key, span)| (key, span, Quantity::Span(span))), false);

@@ -7,7 +7,7 @@ use super::read::Section;
 use crate::actuate::Exit;
 use crate::decide;
 use crate::measure::{self, MAX_CANDIDATES, MAX_TCP_TARGETS};
-use crate::types::{Bitrate, Duration, MAX_REFLECTORS, Menu, Name, RateRange, SilenceMode, Text};
+use crate::types::{Bitrate, Controlled, Duration, MAX_REFLECTORS, Menu, Name, RateRange, SilenceMode, Text};
 use core::net::{IpAddr, SocketAddr};
 use wanctl_hal::ProbeSource;
 
@@ -42,7 +42,9 @@ pub struct WanConfig {
     /// The WAN's interface on the router, to check directions against.
     pub router_interface: Option<Text<32>>,
     /// The rates of download and upload to leave behind with `exit = "rate"`.
-    pub exit_rates: Option<[Bitrate; 2]>,
+    pub exit_rates: Option<[Controlled; 2]>,
+    /// The rates to stay at while the write budget is used up.
+    pub safe_rates: [Controlled; 2],
     /// The ranges of download and upload.
     pub ranges: [RateRange; 2],
 }
@@ -61,7 +63,9 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
     let (download, upload) = (section.section("download"), section.section("upload"));
     let queues = queues(section, &download, &upload);
     let law = law::read(section, [&download, &upload], cycle, &preset);
-    let exit_rates = exit_rates([&download, &upload], exit, law.as_ref().map(|s| [s.download.range, s.upload.range]));
+    let ranges = law.as_ref().map(|s| [s.download.range, s.upload.range]);
+    let exit_rates = exit_rates([&download, &upload], exit, ranges);
+    let safe_rates = safe_rates([&download, &upload], ranges);
     let router_interface = section.text("router_interface").and_then(|text| {
         let name = Text::try_from(text.as_str()).ok();
         if name.is_none() {
@@ -81,6 +85,7 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
         queues: queues?,
         router_interface,
         exit_rates,
+        safe_rates: safe_rates?,
         ranges: [law.download.range, law.upload.range],
         law: decide::Settings::Classic(law),
     })
@@ -187,7 +192,7 @@ fn exit_rates(
     directions: [&Section<'_, '_>; 2],
     exit: Option<Exit>,
     ranges: Option<[RateRange; 2]>,
-) -> Option<[Bitrate; 2]> {
+) -> Option<[Controlled; 2]> {
     let mut rates = [None; 2];
     for (i, direction) in directions.into_iter().enumerate() {
         let rate = direction.rate("exit_rate");
@@ -197,13 +202,29 @@ fn exit_rates(
         if exit.is_some_and(|exit| exit != Exit::Rate) && direction.has("exit_rate") {
             direction.warn("exit_rate", Problem::NoEffect("has no effect unless router.exit = \"rate\""));
         }
-        if let (Some(rate), Some(range)) = (rate, ranges.map(|r| r[i]))
-            && range.clamp(rate).rate() != rate
-        {
-            let (low, high) = (Quantity::Rate(range.floor()), Quantity::Rate(range.ceiling()));
-            direction.fault("exit_rate", Problem::Range { low, high });
-        }
-        rates[i] = rate;
+        rates[i] = ranges.and_then(|ranges| controlled(direction, "exit_rate", rate?, ranges[i]));
     }
     rates[0].zip(rates[1]).map(|(down, up)| [down, up])
+}
+
+/// The rates of a used-up write budget: the lowest ones, unless the file knows better.
+fn safe_rates(directions: [&Section<'_, '_>; 2], ranges: Option<[RateRange; 2]>) -> Option<[Controlled; 2]> {
+    let rates = directions.map(|direction| direction.rate("safe_rate"));
+    let ranges = ranges?;
+    let safe = |i: usize| match rates[i] {
+        Some(rate) => controlled(directions[i], "safe_rate", rate, ranges[i]),
+        None => Some(ranges[i].clamp(ranges[i].floor())),
+    };
+    Some([safe(0)?, safe(1)?])
+}
+
+/// A rate that lies in its range.
+fn controlled(direction: &Section<'_, '_>, key: &'static str, rate: Bitrate, range: RateRange) -> Option<Controlled> {
+    let controlled = range.clamp(rate);
+    if controlled.rate() != rate {
+        let (low, high) = (Quantity::Rate(range.floor()), Quantity::Rate(range.ceiling()));
+        direction.fault(key, Problem::Range { low, high });
+        return None;
+    }
+    Some(controlled)
 }

@@ -25,8 +25,8 @@ impl<B: Board> Daemon<B> {
         );
         if exit == Exit::Rate {
             for (id, wan) in ids(&self.config) {
-                if let Some([down, up]) = wan.exit_rates {
-                    self.actuator.want(id, [wan.ranges[0].clamp(down), wan.ranges[1].clamp(up)]);
+                if let Some(rates) = wan.exit_rates {
+                    self.actuator.want(id, rates);
                 }
             }
         }

@@ -136,7 +136,9 @@ impl<B: Board> Daemon<B> {
                 }
             }
             self.counters.most_datagrams = self.counters.most_datagrams.max(taken);
-            while ready.tcp && let Some(probe) = self.board.tcp_result(wan.id) {
+            while ready.tcp
+                && let Some(probe) = self.board.tcp_result(wan.id)
+            {
                 wan.measure.tcp_result(now, probe.slot, probe.result);
             }
         }

@@ -113,10 +113,11 @@ pub(super) fn actuator(config: &Config) -> Actuator {
         for (place, QueueRef { menu, name }) in wan.queues.iter().enumerate() {
             let known = specs.iter().position(|s| s.menu == *menu && s.name == *name);
             let known = known.unwrap_or_else(|| {
-                specs.push(QueueSpec { menu: *menu, name: name.clone(), serves: [None; 2] });
+                specs.push(QueueSpec { menu: *menu, name: name.clone(), serves: [None; 2], safe: [None; 2] });
                 specs.len() - 1
             });
             specs[known].serves[place] = Some(id);
+            specs[known].safe[place] = Some(wan.safe_rates[place]);
         }
     }
     let interfaces = config.wans.iter().map(|w| w.router_interface.clone()).collect();

@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use crate::types::{EventKind, OverrunCause, QueueFault, Signal, State, WanId};
+use crate::types::{BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
 use core::fmt;
 use log::Level;
 
@@ -21,6 +21,9 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "refused reloads",
     "failed saves",
     "suppressed lines",
+    "contested limits",
+    "the write budget",
+    "wear of the router's flash",
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -36,9 +39,14 @@ pub struct Described<'a, N> {
 #[must_use]
 pub fn level(kind: &EventKind) -> Level {
     match kind {
-        EventKind::QueueUnusable { .. } | EventKind::Swapped { .. } | EventKind::ReloadRefused { .. } => Level::Error,
+        EventKind::QueueUnusable { .. }
+        | EventKind::Swapped { .. }
+        | EventKind::ReloadRefused { .. }
+        | EventKind::Contested { .. }
+        | EventKind::Budget(BudgetState::Empty) => Level::Error,
         EventKind::RouterFault(_)
         | EventKind::Repaired { .. }
+        | EventKind::Budget(BudgetState::CutsOnly)
         | EventKind::SaveFailed { .. }
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
@@ -49,6 +57,8 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::ReflectorBack { .. }
         | EventKind::RouterBack { .. }
         | EventKind::Suppressed { .. }
+        | EventKind::Budget(BudgetState::Ample)
+        | EventKind::Wear { .. }
         | EventKind::Reloaded => Level::Info,
     }
 }
@@ -89,6 +99,25 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan),
                 direction.name()
             ),
+            EventKind::Contested { wan, direction, hold } => write!(
+                f,
+                "{} {}: somebody else keeps changing this limit; it is left alone for {} s. Look for scripts, \
+                 schedulers or a second controller on the router",
+                self.name(wan),
+                direction.name(),
+                hold.as_secs()
+            ),
+            EventKind::Budget(BudgetState::Ample) => f.write_str("write budget: rates may rise again"),
+            EventKind::Budget(BudgetState::CutsOnly) => {
+                f.write_str("write budget: half used, rates rise no more until tokens return (loop.writes_per_hour)")
+            }
+            EventKind::Budget(BudgetState::Empty) => f.write_str(
+                "write budget: used up; rates go to safe_rate and stay there until tokens return \
+                 (loop.writes_per_hour)",
+            ),
+            EventKind::Wear { sectors_per_hour } => {
+                write!(f, "router: its flash is written to at {sectors_per_hour} sectors an hour")
+            }
             EventKind::RouterFault(error) => write!(f, "router: {error}"),
             EventKind::RouterBack { failures } => write!(f, "router: answers again after {failures} failures"),
             EventKind::QueueUnusable { wan, direction, why } => {

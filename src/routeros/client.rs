@@ -29,6 +29,17 @@ const SIMPLE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queu
 /// The members asked for in `/queue/tree`, which knows no `dynamic`.
 const TREE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid";
 
+/// What RouterOS says in `detail`, and what it means; the texts are those of its binary API.
+const DETAILS: [(&str, RouterError); 7] = [
+    ("not enough permissions", RouterError::Permission),
+    ("no such item", RouterError::NotFound),
+    ("no such command", RouterError::NoSuchCommand),
+    ("unknown parameter", RouterError::UnknownParameter),
+    ("input does not match", RouterError::BadValue),
+    ("failure:", RouterError::BadValue),
+    ("Session closed", RouterError::SessionClosed),
+];
+
 /// How to speak to the router.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -154,7 +165,7 @@ impl Client {
         self.request.clear();
         if self.write_request(&intent).is_err() {
             // Can't happen with bounded names and credentials; if it does, it is said, not sent.
-            self.outcome = Some(Err(RouterError::Rejected));
+            self.outcome = Some(Err(RouterError::BadValue));
             return;
         }
         self.written = 0;
@@ -309,26 +320,23 @@ impl Client {
         self.close_pending = !keep_alive;
     }
 
-    /// Good, or why not. By the text of the error rather than by its status: RouterOS answers 500
-    /// to a missing policy and 400 to a missing item.
+    /// Good, or why not. By the text of the error before its status: RouterOS answers 500 to a
+    /// missing policy, and 400 to a missing item.
     fn judge(&self) -> Result<(), RouterError> {
         let detail = self.error_detail.as_deref().unwrap_or("");
-        match self.status {
-            200..300 => {
-                let single = matches!(self.intent, Some(Intent::ReadResource | Intent::SetLimit { .. }));
-                if self.foreign || self.splitter.end().is_err() || (single && self.items != 1) {
-                    Err(RouterError::UnexpectedBody)
-                } else {
-                    Ok(())
-                }
-            }
-            401 | 403 => Err(RouterError::Auth),
-            _ if detail.contains("not enough permissions") => Err(RouterError::Permission),
-            404 => Err(RouterError::NotFound),
-            _ if detail.contains("no such item") => Err(RouterError::NotFound),
-            400 | 405 | 406 | 415 => Err(RouterError::Rejected),
-            status => Err(RouterError::Status(status)),
+        if let 200..300 = self.status {
+            let single = matches!(self.intent, Some(Intent::ReadResource | Intent::SetLimit { .. }));
+            let whole = !self.foreign && self.splitter.end().is_ok() && (!single || self.items == 1);
+            return if whole { Ok(()) } else { Err(RouterError::UnexpectedBody) };
         }
+        if let Some((_, error)) = DETAILS.iter().find(|(text, _)| detail.contains(text)) {
+            return Err(*error);
+        }
+        Err(match self.status {
+            401 | 403 => RouterError::Auth,
+            404 => RouterError::NotFound,
+            status => RouterError::Status(status),
+        })
     }
 
     /// Ends what is under way. An answer that was an error leaves the connection open, everything
@@ -342,10 +350,20 @@ impl Client {
         };
         self.aborted = matches!(error, RouterError::ResponseTimeout);
         self.failures = self.failures.saturating_add(1);
-        let usable = matches!(
-            error,
-            RouterError::Permission | RouterError::NotFound | RouterError::Rejected | RouterError::Status(_)
-        );
+        let usable = match error {
+            RouterError::Permission
+            | RouterError::NotFound
+            | RouterError::UnknownParameter
+            | RouterError::BadValue
+            | RouterError::NoSuchCommand
+            | RouterError::Status(_) => true,
+            RouterError::Link(_)
+            | RouterError::ConnectTimeout
+            | RouterError::ResponseTimeout
+            | RouterError::Auth
+            | RouterError::SessionClosed
+            | RouterError::UnexpectedBody => false,
+        };
         if usable {
             self.state = State::Free { from: now + pause };
         } else {

@@ -1,6 +1,6 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
-use super::{Bitrate, Direction, Instant, Millis, Reason, RouterError, Signal, State, WanId};
+use super::{Bitrate, Direction, Duration, Instant, Millis, Reason, RouterError, Signal, State, WanId};
 
 /// Something worth telling, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +72,22 @@ pub enum EventKind {
         /// What the router had.
         found: Bitrate,
     },
+    /// Somebody else keeps changing a limit of ours: it is left alone for a while.
+    Contested {
+        /// Which WAN.
+        wan: WanId,
+        /// Which direction.
+        direction: Direction,
+        /// For how long.
+        hold: Duration,
+    },
+    /// What the write budget allows has changed.
+    Budget(BudgetState),
+    /// How fast the router's flash is being written to.
+    Wear {
+        /// Growth of `write-sect-since-reboot`, in sectors per hour.
+        sectors_per_hour: u32,
+    },
     /// The router can't be reached, or refuses.
     RouterFault(RouterError),
     /// The router answers again.
@@ -123,7 +139,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// How many classes there are.
-    pub const CLASSES: usize = 15;
+    pub const CLASSES: usize = 18;
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
@@ -144,8 +160,22 @@ impl EventKind {
             Self::ReloadRefused { .. } => 12,
             Self::SaveFailed { .. } => 13,
             Self::Suppressed { .. } => 14,
+            Self::Contested { .. } => 15,
+            Self::Budget(_) => 16,
+            Self::Wear { .. } => 17,
         }
     }
+}
+
+/// What the write budget allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetState {
+    /// Everything.
+    Ample,
+    /// Cuts; rises wait for tokens.
+    CutsOnly,
+    /// Nothing but one last cut to the safe rate.
+    Empty,
 }
 
 /// What took longer than a cycle.

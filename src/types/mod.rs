@@ -12,7 +12,7 @@ mod router;
 mod sample;
 mod verdict;
 
-pub use event::{Event, EventKind, OverrunCause, QueueFault};
+pub use event::{BudgetState, Event, EventKind, OverrunCause, QueueFault};
 pub use limit::{Controlled, Limit, RateRange, Verbatim};
 pub use router::{
     Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Text,

@@ -171,8 +171,14 @@ pub enum RouterError {
     Permission,
     /// The object is gone (404, "no such item").
     NotFound,
-    /// The request is not understood: unknown parameter, bad value, no such command.
-    Rejected,
+    /// This version of RouterOS knows no such parameter (400, "unknown parameter").
+    UnknownParameter,
+    /// It refuses the value (400, "input does not match any value", "failure: …").
+    BadValue,
+    /// It knows no such path, or the package is missing (400, "no such command").
+    NoSuchCommand,
+    /// The request ran into the server's limit of 60 s (400, "Session closed").
+    SessionClosed,
     /// Another error status.
     Status(u16),
     /// Not HTTP, not JSON, too large, or another menu's body.
@@ -196,7 +202,12 @@ impl fmt::Display for RouterError {
             ),
             Self::Permission => f.write_str("the router user lacks a policy: its group needs read, write, rest-api"),
             Self::NotFound => f.write_str("no such object"),
-            Self::Rejected => f.write_str("the router rejected the request"),
+            Self::UnknownParameter => {
+                f.write_str("this RouterOS version lacks a parameter that we use; 7.9 or later has it")
+            }
+            Self::BadValue => f.write_str("the router refused the value"),
+            Self::NoSuchCommand => f.write_str("the router knows no such command; is this RouterOS 7?"),
+            Self::SessionClosed => f.write_str("the router gave the request up after 60 s"),
             Self::Status(code) => write!(f, "HTTP status {code}"),
             Self::UnexpectedBody => f.write_str("unexpected answer"),
         }
