@@ -114,11 +114,10 @@ fn command() -> Command {
                 .arg(config()),
         );
     #[cfg(feature = "sim")]
-    let command = command.subcommand(
-        Command::new("demo")
-            .about("Show all this on a simulated line, in a minute and a half; needs nothing")
-            .arg(Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Lines of text instead of a picture")),
-    );
+    let command =
+        command.subcommand(Command::new("demo").about("Watch it at work on a simulated line, for 80 seconds").arg(
+            Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Lines of text instead of a picture"),
+        ));
     command
 }
 

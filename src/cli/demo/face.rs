@@ -2,6 +2,7 @@
 
 use super::paint::Paint;
 use super::scenes::SCENES;
+use super::summary::Outcome;
 use super::view::{self, Moment};
 use core::fmt::Write as _;
 use std::io::{self, Write};
@@ -18,13 +19,12 @@ pub(super) struct Face<'a> {
     /// `None`: plain text.
     picture: Option<Paint>,
     open: bool,
-    last: Vec<String>,
 }
 
 impl<'a> Face<'a> {
     /// A picture painted so, or (`None`) plain text.
     pub(super) fn new(out: &'a mut dyn Write, picture: Option<Paint>) -> Self {
-        Self { out, picture, open: false, last: Vec::new() }
+        Self { out, picture, open: false }
     }
 
     /// The show begins.
@@ -53,11 +53,10 @@ impl<'a> Face<'a> {
         let Some(paint) = self.picture else {
             return if second { writeln!(self.out, "{}", view::plain(moment)) } else { Ok(()) };
         };
-        self.last = view::picture(moment, paint);
         // Each line overwrites what was there, so nothing flickers. The cursor rests at the top:
         // a key pressed there scrolls nothing.
         let mut frame = String::from("\x1b[H");
-        for line in &self.last {
+        for line in view::picture(moment, paint) {
             let _ = write!(frame, "{line}\x1b[K\r\n");
         }
         frame.push_str("\x1b[J\x1b[H");
@@ -65,10 +64,15 @@ impl<'a> Face<'a> {
         self.out.flush()
     }
 
-    /// The show is over: the last picture stays to be read.
-    pub(super) fn close(&mut self) -> io::Result<()> {
+    /// The show is over: what it came to, below what there was to see.
+    pub(super) fn close(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.restore()?;
-        core::mem::take(&mut self.last).iter().try_for_each(|line| writeln!(self.out, "{line}"))
+        writeln!(self.out)?;
+        if let Some(paint) = self.picture {
+            view::graph(&outcome.record, None, paint).iter().try_for_each(|line| writeln!(self.out, "{line}"))?;
+            writeln!(self.out)?;
+        }
+        write!(self.out, "{}", outcome.text(self.picture.unwrap_or(Paint::new(false))))
     }
 
     /// The terminal as it was.

@@ -18,22 +18,18 @@ use super::{Exit, run};
 use face::Face;
 use paint::Paint;
 use stage::TemporaryDirectory;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use summary::Outcome;
 use theatre::Stop;
 use wanctl_hal::linux;
 use wanctl_hal::sim::{LiveBoard, LiveClock, RouterServer, ServerSetup, TlsSetup};
 
 /// Runs the demo; `plain` asks for lines of text also on a terminal.
 pub(super) fn main(plain: bool) -> Exit {
-    let plain = plain || !io::stdout().is_terminal();
     let mut out = io::stdout();
-    let mut face = Face::new(&mut out, (!plain).then(Paint::for_stdout));
-    let shown = show(&mut face).and_then(|outcome| Ok(face.close().map(|()| outcome)?));
-    drop(face);
-    match shown {
-        Ok(outcome) => finish(&outcome, if plain { Paint::new(false) } else { Paint::for_stdout() }),
+    let plain = plain || !out.is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match show(&mut Face::new(&mut out, (!plain).then(Paint::for_stdout))) {
+        Ok(()) => Exit::Ok,
         Err(Stop::Interrupted) => {
             eprintln!("interrupted");
             Exit::Interrupted
@@ -45,23 +41,8 @@ pub(super) fn main(plain: bool) -> Exit {
     }
 }
 
-/// Prints the summary, and judges.
-fn finish(outcome: &Outcome, paint: Paint) -> Exit {
-    let judged = outcome.text(paint).and_then(|text| {
-        writeln!(io::stdout(), "\n{text}").map_err(|e| e.to_string())?;
-        outcome.verdict()
-    });
-    match judged {
-        Ok(()) => Exit::Ok,
-        Err(message) => {
-            eprintln!("the demo has not shown what it should: {message}");
-            Exit::Failed
-        }
-    }
-}
-
-/// Builds everything, and plays. Whatever was built is gone when this returns.
-fn show(face: &mut Face<'_>) -> Result<Outcome, Stop> {
+/// Builds everything, plays, and judges. Whatever was built is gone when this returns.
+fn show(face: &mut Face<'_>) -> Result<(), Stop> {
     let now = linux::monotonic();
     let directory = TemporaryDirectory::new(now)?;
     let world = stage::world().share();
@@ -72,5 +53,7 @@ fn show(face: &mut Face<'_>) -> Result<Outcome, Stop> {
     let pin = server.fingerprint().map(stage::pin).unwrap_or_default();
     let config = stage::config(&format!("https://{}", server.address()), &pin, &directory.0)?;
     let machine = run::board(&config)?;
-    theatre::play(LiveBoard::new(machine, Arc::clone(&world)), &config, &world, face)
+    let outcome = theatre::play(LiveBoard::new(machine, Arc::clone(&world)), &config, &world, face)?;
+    face.close(&outcome)?;
+    outcome.verdict().map_err(|why| Stop::Failed(format!("the demo has not shown what it should: {why}")))
 }

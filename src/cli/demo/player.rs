@@ -22,7 +22,7 @@ impl<B: Board> Pinger<B> {
     ///
     /// # Errors
     /// When they can't be opened.
-    pub(super) fn new(mut board: B, config: &Config) -> Result<Self, String> {
+    fn new(mut board: B, config: &Config) -> Result<Self, String> {
         let now = board.clock().now;
         let (wan, settings) = WanId::new(0).zip(config.wans.first()).ok_or("the configuration has no WAN")?;
         board.open_wan(wan, &settings.source).map_err(|e| e.to_string())?;
@@ -61,7 +61,7 @@ impl<B: Board> Pinger<B> {
 /// Who measures.
 pub(super) enum Player<B: Board> {
     /// Nobody controls anything.
-    Pinger(Pinger<B>),
+    Pinger(Box<Pinger<B>>),
     /// wanctl.
     Daemon(Box<Daemon<B>>),
 }
@@ -74,6 +74,14 @@ impl<B: Board> Player<B> {
             Self::Pinger(pinger) => pinger.run_until(until),
             Self::Daemon(daemon) => daemon.run_until(until),
         }
+    }
+
+    /// A pinger.
+    ///
+    /// # Errors
+    /// As [`Pinger::new`].
+    pub(super) fn pinger(board: B, config: &Config) -> Result<Self, String> {
+        Ok(Self::Pinger(Box::new(Pinger::new(board, config)?)))
     }
 
     /// Starts the daemon in place of the pinger.

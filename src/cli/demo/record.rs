@@ -11,8 +11,8 @@ pub(super) const TOLERABLE_MS: f64 = 100.0;
 /// How many columns the picture of the whole show has.
 pub(super) const COLUMNS: usize = 70;
 
-/// Time over which carried rates are averaged for the eye.
-const AVERAGE: Duration = Duration::from_secs(1);
+/// Time over which figures for the eye are taken.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// One look at the line.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Record {
         let column = &mut self.columns[column(look.at)];
         *column = [*column, look.delay].into_iter().flatten().reduce(f64::max);
         self.recent.push_back(look);
-        while self.recent.front().is_some_and(|first| first.at + AVERAGE < look.at) {
+        while self.recent.front().is_some_and(|first| first.at + RECENT < look.at) {
             self.recent.pop_front();
         }
     }
@@ -88,9 +88,9 @@ impl Record {
         &self.columns
     }
 
-    /// The last delay that was seen.
-    pub(super) fn delay(&self) -> Option<f64> {
-        self.recent.iter().rev().find_map(|look| look.delay)
+    /// The highest delay of the last second.
+    pub(super) fn worst_delay(&self) -> Option<f64> {
+        self.recent.iter().filter_map(|look| look.delay).reduce(f64::max)
     }
 
     /// What the line carried in the last second, in bit/s: download, upload.

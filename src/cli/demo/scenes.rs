@@ -57,8 +57,8 @@ pub(super) const SCENES: [Scene; 7] = [
     Scene {
         title: "A speed test (download), without wanctl",
         story: [
-            "The same the other way: the queue stands at the provider. The test shows a fine",
-            "figure, and everybody else in the house says that the internet is slow.",
+            "The same the other way: the queue stands at the provider. The test shows a",
+            "fine figure, and everybody else in the house says that the internet is slow.",
         ],
         seconds: 12,
         controlled: false,
@@ -69,8 +69,8 @@ pub(super) const SCENES: [Scene; 7] = [
     Scene {
         title: "wanctl takes over, the speed test goes on",
         story: [
-            "It measures the delay every 50 ms and sets the router's limit below what the line",
-            "carries. The queue moves into the router's CAKE, where a call passes it by.",
+            "It measures the delay every 50 ms and lowers the router's limit to what the",
+            "line carries. The queue moves into the router's CAKE: a call passes it by.",
         ],
         seconds: 15,
         controlled: true,
@@ -81,8 +81,8 @@ pub(super) const SCENES: [Scene; 7] = [
     Scene {
         title: "Evening: the neighbours are home, the line drops to 40 %",
         story: [
-            "Of 75 Mbit/s 30 are left. A limit set once and for all would be wrong now, and the",
-            "delay back; wanctl notices and follows.",
+            "Of 75 Mbit/s 30 are left. A limit set once and for all would be wrong now,",
+            "and the delay back. wanctl notices and follows.",
         ],
         seconds: 14,
         controlled: true,

@@ -2,7 +2,7 @@
 
 use super::paint::{Colour, Paint};
 use super::record::{Figures, Record, TOLERABLE_MS};
-use super::scenes::{SCENES, SETTLING};
+use super::scenes::{SCENES, SETTLING, Scene};
 use super::stage::CONTRACT;
 use core::fmt::Write as _;
 
@@ -35,14 +35,11 @@ struct Row {
 }
 
 impl Outcome {
-    fn rows(&self) -> Result<Vec<Row>, String> {
-        let judged = SCENES.iter().enumerate().filter_map(|(scene, s)| s.row.map(|names| (scene, names)));
-        judged
-            .map(|(scene, names)| match self.record.figures(scene) {
-                Some(figures) => Ok(Row { scene, names, figures }),
-                None => Err(format!("nothing was measured in scene {}", scene + 1)),
-            })
-            .collect()
+    /// The judged scenes in which something was measured.
+    fn rows(&self) -> Vec<Row> {
+        let row =
+            |(scene, s): (usize, &Scene)| Some(Row { scene, names: s.row?, figures: self.record.figures(scene)? });
+        SCENES.iter().enumerate().filter_map(row).collect()
     }
 
     /// Whether control has helped in every scene that can be compared with one without it, and
@@ -51,7 +48,10 @@ impl Outcome {
     /// # Errors
     /// What did not go well, in words.
     pub(super) fn verdict(&self) -> Result<(), String> {
-        let rows = self.rows()?;
+        let rows = self.rows();
+        if rows.len() < SCENES.iter().filter(|scene| scene.row.is_some()).count() {
+            return Err("in some scene nothing could be measured".to_owned());
+        }
         for with in rows.iter().filter(|row| SCENES[row.scene].controlled) {
             let without = rows.iter().find(|row| is_counterpart(row.scene, with.scene));
             let Some(without) = without else { continue };
@@ -78,16 +78,13 @@ impl Outcome {
     }
 
     /// The table and what it means.
-    ///
-    /// # Errors
-    /// When a scene was not measured at all.
-    pub(super) fn text(&self, paint: Paint) -> Result<String, String> {
+    pub(super) fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", paint.bold(&format!("{:<42}{:>20}{:>17}", "", "added delay, ms", "line used")));
         let heads = ["", "median", "p95", "max", "down", "up"];
         let [a, b, c, d, e, f] = heads;
         let _ = writeln!(text, "{}", paint.bold(&format!("{a:<42}{b:>8}{c:>6}{d:>6}{e:>10}{f:>7}")));
-        let mut rows = self.rows()?;
+        let mut rows = self.rows();
         // Before and after of one load stand together.
         rows.sort_by_key(|row| SCENES.iter().position(|s| s.transfers == SCENES[row.scene].transfers));
         for row in &rows {
@@ -112,7 +109,7 @@ impl Outcome {
              the router has its own limits back: {} and {} bit/s.",
             self.writes, self.connections, self.limits[0], self.limits[1]
         );
-        Ok(text)
+        text
     }
 }
 

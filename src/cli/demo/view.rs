@@ -71,13 +71,13 @@ fn mbps(bps: f64) -> String {
 /// What precedes the lines of plain text.
 pub(super) const PLAIN_LEGEND: &str = "\
 wanctl demo: the real daemon on a simulated home line, in real time.
-A line a second: added delay; per direction what is carried, of what the line could
-carry, and the limit the router has (Mbit/s).
+A line a second: the worst added delay in it; per direction what is carried, of what
+the line could carry, and the limit the router has (Mbit/s).
 ";
 
 /// One line of plain text.
 pub(super) fn plain(moment: &Moment<'_>) -> String {
-    let delay = moment.record.delay().unwrap_or(0.0);
+    let delay = moment.record.worst_delay().unwrap_or(0.0);
     let carried = moment.record.carried();
     let direction = |d: Direction| {
         let i = d.index();
@@ -97,7 +97,7 @@ pub(super) fn plain(moment: &Moment<'_>) -> String {
 pub(super) fn picture(moment: &Moment<'_>, paint: Paint) -> Vec<String> {
     let mut lines = Vec::with_capacity(LINES);
     let scene = &SCENES[moment.scene];
-    let title = "wanctl demo: the real daemon on a simulated home line, in real time";
+    let title = "wanctl demo: the real daemon, a simulated line, real time";
     let time = format!("{} of {}", clock(moment.at), clock(length()));
     lines.push(format!("{}{time:>width$}", paint.bold(title), width = WIDTH - title.len()));
     lines.push(paint.dim(&"─".repeat(WIDTH)));
@@ -105,9 +105,7 @@ pub(super) fn picture(moment: &Moment<'_>, paint: Paint) -> Vec<String> {
     lines.extend(scene.story.iter().map(|line| (*line).to_owned()));
     lines.push(String::new());
     lines.push(headline(moment, paint));
-    lines.extend((0..ROWS.len()).map(|row| graph_row(moment.record, row, paint)));
-    lines.push(scene_marks(moment, paint));
-    lines.push(spans(paint));
+    lines.extend(graph(moment.record, Some(moment.scene), paint));
     lines.push(String::new());
     lines.push(paint.dim(&format!(
         "{:<10}{:<10}{:<BAR$}{:>8}{:>7}{:>8}  Mbit/s",
@@ -120,11 +118,18 @@ pub(super) fn picture(moment: &Moment<'_>, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The delay of now, and what it feels like.
+/// The worst delay of the last second, and what it feels like.
 fn headline(moment: &Moment<'_>, paint: Paint) -> String {
-    let Some(delay) = moment.record.delay() else { return "Added delay: measuring…".to_owned() };
+    let Some(delay) = moment.record.worst_delay() else { return "Added delay: measuring…".to_owned() };
     let (colour, words) = felt(delay);
-    format!("Added delay {}   {}", paint.bold_in(colour, &format!("{delay:>4.0} ms")), paint.colour(colour, words))
+    let number = paint.bold_in(colour, &format!("{delay:>4.0} ms"));
+    format!("Added delay {number}   {}", paint.colour(colour, words))
+}
+
+/// The delay of the whole show so far; the number of the scene `now` stands out.
+pub(super) fn graph(record: &Record, now: Option<usize>, paint: Paint) -> Vec<String> {
+    let rows = (0..ROWS.len()).map(|row| graph_row(record, row, paint));
+    rows.chain([scene_marks(now, paint), spans(paint)]).collect()
 }
 
 /// One row of the picture of the delay: each column is the worst of about a second.
@@ -147,14 +152,14 @@ fn graph_row(record: &Record, row: usize, paint: Paint) -> String {
 }
 
 /// The numbers of the scenes below the picture of the delay; the present one stands out.
-fn scene_marks(moment: &Moment<'_>, paint: Paint) -> String {
+fn scene_marks(now: Option<usize>, paint: Paint) -> String {
     let mut line = " ".repeat(8);
     let mut at = 0;
     for scene in 0..SCENES.len() {
         let place = column(begin(scene));
         line.push_str(&" ".repeat(place - at));
         let mark = format!("{}", scene + 1);
-        line.push_str(&if scene == moment.scene { paint.invert(&mark) } else { paint.dim(&mark) });
+        line.push_str(&if Some(scene) == now { paint.invert(&mark) } else { paint.dim(&mark) });
         at = place + mark.len();
     }
     line
