@@ -70,11 +70,15 @@ impl Outcome {
                 ));
             }
         }
-        let originals = CONTRACT.map(|rate| rate.bps().to_string());
-        if self.limits != originals {
-            return Err(format!("the router ends with the limits {:?} instead of {originals:?}", self.limits));
+        if !self.is_restored() {
+            return Err(format!("the router does not have its own limits back, but {:?}", self.limits));
         }
         Ok(())
+    }
+
+    /// Whether the router ends with the limits it began with.
+    fn is_restored(&self) -> bool {
+        self.limits == CONTRACT.map(|rate| rate.bps().to_string())
     }
 
     /// The table and what it means.
@@ -105,10 +109,20 @@ impl Outcome {
         let [cycles, missed] = self.cycles;
         let _ = writeln!(
             text,
-            "{cycles} cycles ({missed} missed), {} limits set over {} HTTPS connection(s); at the end\n\
-             the router has its own limits back: {} and {} bit/s.",
-            self.writes, self.connections, self.limits[0], self.limits[1]
+            "{cycles} cycles ({missed} missed), {} limits set over {} HTTPS connection{}.",
+            self.writes,
+            self.connections,
+            if self.connections == 1 { "" } else { "s" },
         );
+        let [down, up] = &self.limits;
+        let _ = match self.is_restored() {
+            true => writeln!(
+                text,
+                "Told to stop, wanctl has given the router its own limits back: {} and {}.",
+                CONTRACT[0], CONTRACT[1]
+            ),
+            false => writeln!(text, "Told to stop, wanctl has left the router with the limits {down} and {up}."),
+        };
         text
     }
 }
