@@ -10,8 +10,8 @@ use std::io::{self, Write};
 /// To the terminal's second screen (what was on the first one stays), and the cursor away.
 const OPEN: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 
-/// Back.
-const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
+/// Back; a terminal with one screen only is left empty.
+const CLOSE: &str = "\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l";
 
 /// Where the show is shown. A terminal is as before when this is gone.
 pub(super) struct Face<'a> {

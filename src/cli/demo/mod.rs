@@ -28,7 +28,9 @@ use wanctl_hal::sim::{LiveBoard, LiveClock, RouterServer, ServerSetup, TlsSetup}
 pub(super) fn main(plain: bool) -> Exit {
     let mut out = io::stdout();
     let plain = plain || !out.is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    match show(&mut Face::new(&mut out, (!plain).then(Paint::for_stdout))) {
+    // The terminal is given back before anything else is said.
+    let shown = show(&mut Face::new(&mut out, (!plain).then(Paint::for_stdout)));
+    match shown {
         Ok(()) => Exit::Ok,
         Err(Stop::Interrupted) => {
             eprintln!("interrupted");

@@ -108,7 +108,7 @@ pub(super) fn picture(moment: &Moment<'_>, paint: Paint) -> Vec<String> {
     lines.extend(graph(moment.record, Some(moment.scene), paint));
     lines.push(String::new());
     lines.push(paint.dim(&format!(
-        "{:<10}{:<10}{:<BAR$}{:>8}{:>7}{:>8}  Mbit/s",
+        "{:<10}{:<10}{:<BAR$}{:>10}{:>6}{:>7}  Mbit/s",
         "", "state", "█ carried  ░ unused  ┃ limit", "carried", "line", "limit"
     )));
     lines.extend(Direction::BOTH.map(|direction| direction_row(moment, direction, paint)));
@@ -199,7 +199,7 @@ fn direction_row(moment: &Moment<'_>, direction: Direction, paint: Paint) -> Str
         Some(states) => paint.colour(state_colour(states[i]), &format!("{:<10}", states[i].name())),
     };
     let name = ["download", "upload"][i];
-    format!("{name:<10}{state}{bar}{:>8}{:>7}{:>8}", mbps(carried), mbps(line), mbps(limit))
+    format!("{name:<10}{state}{bar}{:>10}{:>6}{:>7}", mbps(carried), mbps(line), mbps(limit))
 }
 
 const fn state_colour(state: State) -> Colour {
