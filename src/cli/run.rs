@@ -45,7 +45,7 @@ pub(super) fn board(config: &Config) -> Result<LinuxBoard, String> {
 }
 
 /// The daemon on this board, with what earlier runs have left there.
-pub(super) fn daemon<B: Board>(mut board: B, config: Config, reloader: Reloader<B>) -> Result<Daemon<B>, String> {
+pub(super) fn daemon<B: Board>(mut board: B, config: Config, reloader: Reloader) -> Result<Daemon<B>, String> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
     for (file, why) in &restored.unusable {

@@ -2,12 +2,12 @@
 //! wanctl gets, and a directory for its files.
 
 use crate::config::{self, Config};
-use crate::types::{Bitrate, Duration, Instant};
+use crate::types::{Bitrate, Direction, Duration, Instant};
 use core::net::{IpAddr, Ipv4Addr};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use wanctl_hal::sim::{Action, Direction, LegSetup, LineSetup, QueueSetup, RouterDouble, RouterSetup, Wan, World};
+use wanctl_hal::sim::{Action, LegSetup, LineSetup, QueueSetup, RouterDouble, RouterSetup, Wan, World};
 
 use super::scenes::Scene;
 

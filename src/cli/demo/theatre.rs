@@ -11,9 +11,9 @@ use super::view::{EVENTS, Moment};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::observe::Described;
-use crate::types::{Duration, Event, EventKind, Instant};
+use crate::types::{Direction, Duration, Event, EventKind, Instant};
 use std::io;
-use wanctl_hal::sim::{Action, Direction, SharedWorld, lock};
+use wanctl_hal::sim::{Action, SharedWorld, lock};
 use wanctl_hal::{Board, Signal};
 
 /// How often the line is looked at: once a cycle.
@@ -145,7 +145,7 @@ fn events<B: Board>(daemon: &Daemon<B>, now: Instant) -> Vec<(f64, String)> {
     let mut last: [Option<&Event>; EVENTS] = [None; EVENTS];
     for event in daemon.events().iter() {
         let place = match event.kind {
-            EventKind::State { direction, .. } => usize::from(direction == crate::types::Direction::Upload),
+            EventKind::State { direction, .. } => usize::from(direction == Direction::Upload),
             _ => 2,
         };
         let urgent = |e: &Event| !matches!(e.kind, EventKind::Confirmed { .. }) && now.since(e.at) < PRECEDENCE;

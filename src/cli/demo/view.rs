@@ -5,8 +5,7 @@ use super::paint::{Colour, Paint};
 use super::record::{COLUMNS, Record, TOLERABLE_MS, column};
 use super::scenes::{SCENES, begin, length};
 use super::stage::CONTRACT;
-use crate::types::{Bitrate, Duration, State};
-use wanctl_hal::sim::Direction;
+use crate::types::{Bitrate, Direction, Duration, State};
 
 /// Lines of the picture: one less than a terminal has.
 pub(super) const LINES: usize = 23;
@@ -198,7 +197,7 @@ fn direction_row(moment: &Moment<'_>, direction: Direction, paint: Paint) -> Str
         None => paint.dim(&format!("{:<10}", "-")),
         Some(states) => paint.colour(state_colour(states[i]), &format!("{:<10}", states[i].name())),
     };
-    let name = ["download", "upload"][i];
+    let name = direction.name();
     format!("{name:<10}{state}{bar}{:>10}{:>6}{:>7}", mbps(carried), mbps(line), mbps(limit))
 }
 
