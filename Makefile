@@ -1,15 +1,24 @@
+# make demo    wanctl at work on a simulated line, for 80 seconds
 # make test    passes the tests (installs what they need)
 # make check   format, lints, documentation
 # make soak    the full counts, hours
-.PHONY: test check soak tools clean
+.PHONY: demo test check soak compiler tools clean
 CARGO ?= cargo
 
-# iproute2 builds the namespaces of the tests on a real kernel queue.
-tools:
+compiler:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from rustup.rs or your distribution" >&2; exit 1; }
+	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq gcc libc6-dev; } || \
+	  { echo "a C compiler is missing: install gcc and the C library's headers (Debian: gcc libc6-dev)" >&2; exit 1; }
+
+# iproute2 builds the namespaces of the tests on a real kernel queue.
+tools: compiler
 	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
-	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+
+demo: compiler
+	@echo "Building wanctl (the first time this takes a minute or two)..."
+	@$(CARGO) build --release
+	@$(CARGO) run --release --quiet -- demo
 
 test: tools
 	$(CARGO) test --workspace --all-targets --no-fail-fast

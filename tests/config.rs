@@ -455,3 +455,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_state_directory_is_below_the_file_unless_absolute() {
+    for (written, meant) in [("state", "/nowhere/state"), ("/srv/state", "/srv/state")] {
+        let config = good(&format!("{GOOD}[state]\ndirectory = \"{written}\"\n"));
+        assert_eq!(config.state_directory, Path::new(meant));
+    }
+    assert_eq!(good(GOOD).state_directory, Path::new("/var/lib/wanctl"));
+}

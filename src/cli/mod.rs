@@ -5,6 +5,8 @@
 
 mod adopt;
 mod check;
+#[cfg(feature = "sim")]
+mod demo;
 mod replay;
 mod run;
 
@@ -25,6 +27,8 @@ pub enum Exit {
     BadConfig = 2,
     /// `check` found something that needs mending.
     Findings = 3,
+    /// `demo` was interrupted (as a shell tells a death by SIGINT).
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -35,7 +39,7 @@ impl From<Exit> for ExitCode {
 
 const AFTER: &str = "\
 Exit codes: 0 done; 1 failed; 2 bad configuration or command line;
-            3 `check` found something to mend.
+            3 `check` found something to mend; 130 `demo` was interrupted.
 Signals to `run`: TERM, INT stop in order; HUP reads the configuration again;
             USR1 logs one line per WAN.";
 
@@ -57,6 +61,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             m.get_one::<PathBuf>("trace").map_or(Path::new(""), PathBuf::as_path),
         ),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
+        #[cfg(feature = "sim")]
+        Some(("demo", m)) => demo::main(m.get_flag("plain")),
         _ => Exit::BadConfig,
     }
 }
@@ -75,7 +81,7 @@ fn command() -> Command {
             .default_value("/etc/wanctl/wanctl.toml")
             .help("The configuration")
     };
-    Command::new("wanctl")
+    let command = Command::new("wanctl")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps an internet line free of bufferbloat:\nmeasures delay, decides rates, sets the CAKE queues of a MikroTik router.")
         .after_help(AFTER)
@@ -106,7 +112,13 @@ fn command() -> Command {
             Command::new("adopt")
                 .about("Take the router's present limits as the originals to restore at exit")
                 .arg(config()),
-        )
+        );
+    #[cfg(feature = "sim")]
+    let command =
+        command.subcommand(Command::new("demo").about("Watch it at work on a simulated line, for 80 seconds").arg(
+            Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Lines of text instead of a picture"),
+        ));
+    command
 }
 
 /// Reads the configuration; warnings and faults go to standard error.

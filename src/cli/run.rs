@@ -7,6 +7,7 @@ use crate::observe;
 use crate::types::Duration;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use wanctl_hal::Board;
 use wanctl_hal::linux::{self, LinuxBoard, StateDirectory};
 
 /// Longest time to look the router's name up before the first cycle.
@@ -31,9 +32,20 @@ pub(super) fn main(path: &Path) -> Exit {
 }
 
 fn start(config: Config, path: &Path) -> Result<Daemon<LinuxBoard>, String> {
+    let reloader = reloader(path.to_owned());
+    daemon(board(&config)?, config, reloader)
+}
+
+/// The machine as the configuration wants it: its state directory locked, its signals watched.
+pub(super) fn board(config: &Config) -> Result<LinuxBoard, String> {
     let directory = StateDirectory::open(&config.state_directory).map_err(|e| e.to_string())?;
     let mut board = LinuxBoard::new(directory, &config.router.target()).map_err(|e| e.to_string())?;
     board.watch_signals().map_err(|e| format!("signals can't be watched: {e}"))?;
+    Ok(board)
+}
+
+/// The daemon on this board, with what earlier runs have left there.
+pub(super) fn daemon<B: Board>(mut board: B, config: Config, reloader: Reloader) -> Result<Daemon<B>, String> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
     for (file, why) in &restored.unusable {
@@ -47,7 +59,6 @@ fn start(config: Config, path: &Path) -> Result<Daemon<LinuxBoard>, String> {
         config.cycle,
         config.router.url
     );
-    let reloader = reloader(path.to_owned());
     Daemon::new(Setup { board, config, router, reloader, store, restored }).map_err(|e: Problem| e.to_string())
 }
 

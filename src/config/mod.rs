@@ -97,7 +97,8 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
     let format = log.one_of("format", &[("text", Format::Text), ("json", Format::Json)]).unwrap_or_default();
     log.finish();
     let state = root.section("state");
-    let directory = state.text("directory").map_or_else(|| PathBuf::from("/var/lib/wanctl"), PathBuf::from);
+    let directory =
+        state.text("directory").map_or_else(|| PathBuf::from("/var/lib/wanctl"), |text| context.path(&text));
     state.finish();
     let router = router::read(context, &root.section("router"));
     let wans = root.sections("wan");

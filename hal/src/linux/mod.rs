@@ -14,3 +14,4 @@ mod tls;
 pub use board::LinuxBoard;
 pub use files::{LockError, StateDirectory};
 pub use stdio::{unix_seconds, write_stderr};
+pub use sys::monotonic;

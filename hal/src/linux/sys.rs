@@ -22,8 +22,9 @@ fn clock(id: libc::clockid_t) -> u64 {
     seconds.saturating_mul(NANOS_PER_SECOND) + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// Monotonic time.
-pub(super) fn monotonic() -> Instant {
+/// Monotonic time, as the board tells it.
+#[must_use]
+pub fn monotonic() -> Instant {
     Instant::from_nanos(clock(libc::CLOCK_MONOTONIC))
 }
 
