@@ -299,9 +299,9 @@ impl Actuator {
 
     /// A request is on its way.
     pub fn started(&mut self, intent: &Intent) {
-        if let Intent::SetLimit { id, .. } = intent {
+        if let Intent::SetLimit { id, limit, .. } = intent {
             self.budget.spend();
-            self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::sent);
+            self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(|q| q.sent(limit));
         }
     }
 

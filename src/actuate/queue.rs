@@ -119,6 +119,8 @@ pub(super) struct Queue {
     pub(super) retired: bool,
     /// A write was sent whose outcome is not known: nothing is believed before the next list.
     unsure: bool,
+    /// What that write was to set, as a list shows it: found there, it is ours.
+    attempted: Option<[Bitrate; 2]>,
     repaired_at: Option<Instant>,
     hold: Duration,
     hold_until: Instant,
@@ -141,6 +143,7 @@ impl Queue {
             ours: None,
             retired: false,
             unsure: false,
+            attempted: None,
             repaired_at: None,
             hold: FIRST_HOLD,
             hold_until: Instant::ZERO,
@@ -204,7 +207,10 @@ impl Queue {
             return Found::AsLeft;
         };
         let mut found = Found::AsLeft;
-        if self.ours.as_ref().is_some_and(|ours| ours.limits != row.limits) {
+        if self.unsure && self.attempted == Some(row.limits) {
+            // The answer was lost, the write was not.
+            self.ours = Some(Observed { max_limit: row.max_limit.clone(), limits: row.limits });
+        } else if self.ours.as_ref().is_some_and(|ours| ours.limits != row.limits) {
             found = self.judge_change(at, &mut tell);
             self.ours = None; // told once; writing it back makes it ours again
             self.each_direction(|wan, direction| {
@@ -355,8 +361,15 @@ impl Queue {
     }
 
     /// A write has been sent.
-    pub(super) fn sent(&mut self) {
+    pub(super) fn sent(&mut self, limit: &Limit) {
         self.unsure = true;
+        self.attempted = match limit {
+            // The one rate of a queue of the tree is listed for both directions.
+            Limit::Controlled { download, upload } => {
+                download.or(*upload).zip(upload.or(*download)).map(|(down, up)| [down.rate(), up.rate()])
+            }
+            Limit::Original(_) => None,
+        };
     }
 
     /// What is still to do so that the router ends up as `exit` says.

@@ -103,14 +103,3 @@ fn the_line_is_up_though_every_reflector_is_silent() {
     d.run_until(at(63.0));
     assert_eq!(quality(&d), Quality::Good);
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn writes_per_hour() {
-    let world = world(1);
-    set_flows(&world, Direction::Upload, 3);
-    set_flows(&world, Direction::Download, 4);
-    let mut d = daemon(&world, &config_text("", ""));
-    d.run_until(at(3600.0));
-    eprintln!("{:?} {:?}", d.actuator().counters(), d.counters());
-}
