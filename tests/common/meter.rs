@@ -122,6 +122,8 @@ enum Call {
 pub struct Cycle {
     /// Own time by stage, in nanoseconds.
     pub own: [u64; STAGES],
+    /// Time in the board but for its sleep: on a real one, that of system calls and TLS.
+    pub board: u64,
     /// Wake-ups.
     pub wakes: u32,
     /// Requests to the router begun.
@@ -157,6 +159,8 @@ pub struct Metered<B> {
     /// What was seen; to be emptied by whoever reads it.
     pub record: Record,
     length: Duration,
+    /// The first look at the clock, from which the daemon counts its cycles.
+    origin: Option<Instant>,
     beat: u64,
     current: Cycle,
     last: Call,
@@ -181,6 +185,7 @@ impl<B: Board> Metered<B> {
             inner,
             record,
             length,
+            origin: None,
             beat: 0,
             current: Cycle::default(),
             last: Call::Wake,
@@ -202,18 +207,20 @@ impl<B: Board> Metered<B> {
 
     /// The board's own work: neither its time nor its allocations are the daemon's.
     fn outside<T>(&mut self, call: Call, work: impl FnOnce(&mut B) -> T) -> T {
-        self.book(call);
+        let entered = self.book(call);
         let side = SIDE.replace(if SIDE.get() == Side::Off { Side::Off } else { Side::Board });
         let result = board_work(|| work(&mut self.inner));
         SIDE.set(side);
         self.last = call;
         self.since = Stopwatch::now();
+        self.current.board += nanos(self.since - entered);
         result
     }
 
     /// The time since the last call belongs to the stage that lies between it and this one.
-    fn book(&mut self, call: Call) {
-        let spent = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    fn book(&mut self, call: Call) -> Stopwatch {
+        let now = Stopwatch::now();
+        let spent = nanos(now - self.since);
         let stage = match (self.last, call) {
             (Call::Wake | Call::Receive, Call::Receive) => Stage::Replies,
             (Call::Wake | Call::Receive, _) => Stage::SampleDecide,
@@ -226,6 +233,7 @@ impl<B: Board> Metered<B> {
         if stage == Stage::Router {
             self.router += spent;
         }
+        now
     }
 
     fn end_wake(&mut self) {
@@ -236,7 +244,8 @@ impl<B: Board> Metered<B> {
     }
 
     fn begin_cycle_of(&mut self, now: Instant) {
-        let beat = now.as_nanos() / u64::try_from(self.length.as_nanos()).unwrap_or(1).max(1);
+        let origin = *self.origin.get_or_insert(now);
+        let beat = nanos(now.since(origin)) / nanos(self.length).max(1);
         if beat != self.beat {
             self.beat = beat;
             push(&mut self.record.cycles, self.current);
@@ -255,6 +264,10 @@ impl<B: Board> Metered<B> {
             push(&mut self.record.to_first_byte, self.wake);
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Never grows: the bookkeeping must not allocate.
@@ -287,7 +300,9 @@ impl<B: Board> Board for Metered<B> {
 
     fn wait(&mut self, until: Instant) -> Ready {
         // The time up to here still belongs to the wake-up that ends.
+        let board = self.current.board;
         let ready = self.outside(Call::Wake, |board| board.wait(until));
+        self.current.board = board; // sleep is no work
         self.end_wake();
         ready
     }
