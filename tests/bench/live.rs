@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use wanctl::daemon::{Daemon, Setup, Store};
+use wanctl_hal::Board;
 use wanctl_hal::linux::{LinkTarget, LinuxBoard, StateDirectory, Trust};
 use wanctl_hal::sim::{RouterDouble, RouterServer, RouterSetup, ServerSetup, TlsSetup, World};
 
@@ -68,15 +69,13 @@ fn try_metered(figures: &mut Figures, directory: &Path, seconds: u64) -> Result<
     let reloader = Box::new(|_: &mut Metered<LinuxBoard>| Err(1));
     let setup = Setup { board, config, router: server.address(), reloader, store, restored };
     let mut d = Daemon::new(setup).map_err(|e| e.to_string())?;
-    let mut run = |seconds: Duration| {
-        let now = wanctl_hal::Board::clock(d.board()).now;
-        d.run_until(now + seconds);
-    };
-    run(SETTLE);
-    let _ = &mut run;
+    let settled = d.board().clock().now + SETTLE;
+    d.run_until(settled);
     d.board().clear();
-    let until = wanctl_hal::Board::clock(d.board()).now + Duration::from_secs(seconds);
-    let (own, board) = allocations(|| drop(d.run_until(until)));
+    let (own, board) = allocations(|| {
+        let until = d.board().clock().now + Duration::from_secs(seconds);
+        d.run_until(until);
+    });
     let quality = d.wans().iter().all(|w| w.last.is_some_and(|(sample, _)| sample.fresh == 3));
     if !quality {
         return Err("the reflectors on loopback did not answer".to_owned());
@@ -114,10 +113,10 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     let (to, took) = (running.spent()?, began.elapsed().as_secs_f64());
     let log = running.report()?;
     let share = |i: usize| (to[i] - from[i]) / took * 100.0;
-    figures.judge(format!("CPU share of one core over {took:.0} s"), share(0) + share(1), "%", 1.0);
-    figures.tell("of it user", share(0), "%");
-    figures.tell("of it system", share(1), "%");
-    figures.tell("wake-ups", (to[2] - from[2]) / took, "per second");
+    figures.judge(format!("CPU share of one core over {took:.0} s"), share(0), "%", 1.0);
+    figures.tell("user, by ticks of 10 ms", share(1), "%");
+    figures.tell("system, by ticks of 10 ms", share(2), "%");
+    figures.tell("wake-ups", (to[3] - from[3]) / took, "per second");
     let us = |what: &str| number_before(&log, what).ok_or_else(|| format!("no lateness in its log:\n{log}"));
     figures.tell("lateness of wake-up since the start, median", us(" us late (median)")? / 1e3, "ms");
     figures.judge("lateness of wake-up since the start, 99 %", us(" us (99 %)")? / 1e3, "ms", 1.0);
@@ -169,15 +168,17 @@ impl Running {
         })
     }
 
-    /// Seconds of user and system time, and how often it went to sleep.
-    fn spent(&self) -> Result<[f64; 3], String> {
-        let stat = self.proc("stat")?;
-        // Behind the name in brackets, which may hold anything: utime and stime are the 12th and
-        // 13th, in ticks of 10 ms.
+    /// Seconds on a core by the scheduler's clock; of user and system time, by ticks; and how often
+    /// it went to sleep.
+    fn spent(&self) -> Result<[f64; 4], String> {
+        let (scheduled, stat) = (self.proc("schedstat")?, self.proc("stat")?);
+        // Behind the name in brackets, which may hold anything, utime and stime are the 12th and
+        // 13th field, in ticks of 10 ms.
         let behind = stat.rsplit(')').next().unwrap_or_default();
-        let field = |n: usize| behind.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok());
-        let ticks = [field(11), field(12)].map(|t| t.unwrap_or(f64::NAN) / 100.0);
-        Ok([ticks[0], ticks[1], self.status("voluntary_ctxt_switches:")?])
+        let field = |text: &str, n: usize| text.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok());
+        let core = field(&scheduled, 0).ok_or("schedstat is empty")? / 1e9;
+        let [user, system] = [11, 12].map(|n| field(behind, n).unwrap_or(f64::NAN) / 100.0);
+        Ok([core, user, system, self.status("voluntary_ctxt_switches:")?])
     }
 
     /// A number of `/proc/PID/status`.

@@ -164,7 +164,8 @@ pub struct Metered<B> {
     beat: u64,
     current: Cycle,
     last: Call,
-    since: Stopwatch,
+    /// When the board last gave way to the daemon; without it, time is not measured.
+    since: Option<Stopwatch>,
     /// Own time since the wake-up; of it, that of the router's stage; bytes were moved in it.
     wake: u64,
     router: u64,
@@ -178,8 +179,8 @@ impl<B: Board> Metered<B> {
     pub fn new(inner: B, length: Duration, cycles: usize) -> Self {
         let record = Record {
             cycles: Vec::with_capacity(cycles),
-            requests: Vec::with_capacity(cycles),
-            to_first_byte: Vec::with_capacity(cycles),
+            requests: Vec::with_capacity(cycles * 2),
+            to_first_byte: Vec::with_capacity(cycles * 2),
         };
         Self {
             inner,
@@ -189,12 +190,17 @@ impl<B: Board> Metered<B> {
             beat: 0,
             current: Cycle::default(),
             last: Call::Wake,
-            since: Stopwatch::now(),
+            since: Some(Stopwatch::now()),
             wake: 0,
             router: 0,
             moved: false,
             request: 0,
         }
+    }
+
+    /// Leaves time alone, so that only instructions of the daemon's own are left to count.
+    pub fn without_time(&mut self) {
+        self.since = None;
     }
 
     /// Forgets what was seen so far.
@@ -212,15 +218,19 @@ impl<B: Board> Metered<B> {
         let result = board_work(|| work(&mut self.inner));
         SIDE.set(side);
         self.last = call;
-        self.since = Stopwatch::now();
-        self.current.board += nanos(self.since - entered);
+        if let Some(entered) = entered {
+            let now = Stopwatch::now();
+            self.current.board += nanos(now - entered);
+            self.since = Some(now);
+        }
         result
     }
 
     /// The time since the last call belongs to the stage that lies between it and this one.
-    fn book(&mut self, call: Call) -> Stopwatch {
+    fn book(&mut self, call: Call) -> Option<Stopwatch> {
+        let since = self.since?;
         let now = Stopwatch::now();
-        let spent = nanos(now - self.since);
+        let spent = nanos(now - since);
         let stage = match (self.last, call) {
             (Call::Wake | Call::Receive, Call::Receive) => Stage::Replies,
             (Call::Wake | Call::Receive, _) => Stage::SampleDecide,
@@ -233,7 +243,7 @@ impl<B: Board> Metered<B> {
         if stage == Stage::Router {
             self.router += spent;
         }
-        now
+        Some(now)
     }
 
     fn end_wake(&mut self) {
