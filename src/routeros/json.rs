@@ -35,8 +35,10 @@ pub struct Splitter {
 impl Splitter {
     /// Makes ready for the next body.
     pub fn reset(&mut self) {
+        // Field by field: a new one would move four kilobytes through the cache.
         self.object.clear();
-        *self = Self { object: core::mem::take(&mut self.object), ..Self::default() };
+        self.depth = 0;
+        (self.in_string, self.escaped, self.in_list, self.complete) = (false, false, false, false);
     }
 
     /// Takes bytes of the body and calls `each` with every object they complete.
