@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use wanctl::config::Config;
 use wanctl::daemon::{Daemon, Setup, Store};
-use wanctl_hal::Board;
-use wanctl_hal::linux::{LinkTarget, LinuxBoard, StateDirectory, Trust};
+use wanctl_hal::linux::{LinuxBoard, StateDirectory};
 use wanctl_hal::sim::{RouterDouble, RouterServer, RouterSetup, ServerSetup, TlsSetup, World};
+use wanctl_hal::{Board, LinkTarget, Trust};
 
 /// Who is pinged: all of 127.0.0.0/8 answers, by the kernel.
 const REFLECTORS: [[&str; 3]; 2] = [["127.0.0.1", "127.0.0.2", "127.0.0.3"], ["127.0.1.1", "127.0.1.2", "127.0.1.3"]];
@@ -66,7 +67,7 @@ fn try_metered(figures: &mut Figures, directory: &Path, seconds: u64) -> Result<
     let mut board = Metered::new(inner, CYCLE, usize::try_from(seconds * 20 + 20).unwrap_or(0));
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
-    let reloader = Box::new(|_: &mut Metered<LinuxBoard>| Err(1));
+    let reloader = Box::new(|_: &Config| Err(1));
     let setup = Setup { board, config, router: server.address(), reloader, store, restored };
     let mut d = Daemon::new(setup).map_err(|e| e.to_string())?;
     let settled = d.board().clock().now + SETTLE;

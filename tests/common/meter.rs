@@ -8,8 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::time::Instant as Stopwatch;
 use wanctl_hal::{
-    Board, Clock, Duration, EchoEvent, EchoRequest, Instant, LinkEvent, LinkIo, OpenError, ProbeSource, Ready,
-    SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, Duration, EchoEvent, EchoRequest, Instant, LinkEvent, LinkIo, LinkTarget, OpenError,
+    ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 
 /// On whose behalf this thread is working.
@@ -339,6 +339,10 @@ impl<B: Board> Board for Metered<B> {
 
     fn tcp_result(&mut self, wan: WanId) -> Option<TcpProbe> {
         self.outside(Call::Receive, |board| board.tcp_result(wan))
+    }
+
+    fn link_target(&mut self, target: &LinkTarget) -> Result<(), BadTrust> {
+        self.outside(Call::Link, |board| board.link_target(target))
     }
 
     fn link_open(&mut self, to: SocketAddr) {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use wanctl::config::{self, Config};
 use wanctl::daemon::{Daemon, Setup, Store};
 use wanctl_hal::sim::{
-    Action, Direction, LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan, World, lock,
+    Action, LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan, World, lock,
 };
-use wanctl_hal::{Bitrate, Duration, Instant};
+use wanctl_hal::{Bitrate, Direction, Duration, Instant};
 
 /// Length of a cycle.
 pub const CYCLE: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ pub fn daemon(world: &SharedWorld, cycles: usize) -> Daemon<Metered<SimBoard>> {
     let read = || parse(&text("http://192.168.88.1", "", "", ["mark = 1", "mark = 2"], REFLECTORS));
     let config = read();
     let router = "192.168.88.1:80".parse().unwrap();
-    let reloader = Box::new(move |_: &mut Metered<SimBoard>| Ok(read()));
+    let reloader = Box::new(move |_: &Config| Ok(read()));
     Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"))
 }
 
