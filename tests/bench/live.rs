@@ -117,7 +117,7 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     figures.judge(format!("CPU share of one core over {took:.0} s"), share(0), "%", 1.0);
     figures.tell("user, by ticks of 10 ms", share(1), "%");
     figures.tell("system, by ticks of 10 ms", share(2), "%");
-    figures.tell("wake-ups", (to[3] - from[3]) / took, "per second");
+    figures.tell("times it went to sleep", (to[3] - from[3]) / took, "per second");
     let us = |what: &str| number_before(&log, what).ok_or_else(|| format!("no lateness in its log:\n{log}"));
     figures.tell("lateness of wake-up since the start, median", us(" us late (median)")? / 1e3, "ms");
     figures.judge("lateness of wake-up since the start, 99 %", us(" us (99 %)")? / 1e3, "ms", 1.0);
