@@ -160,7 +160,8 @@ impl<'de, const N: usize> Visitor<'de> for FieldVisitor<N> {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Field<N>, E> {
-        Ok(Field::new(format_args!("{v}")))
+        // Nearly all values are strings that fit: copied as a whole, not letter by letter.
+        Ok(Text::try_from(v).map_or_else(|_| Field::new(format_args!("{v}")), Field))
     }
 
     fn visit_bool<E>(self, v: bool) -> Result<Field<N>, E> {
