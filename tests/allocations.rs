@@ -37,7 +37,7 @@ fn a_steady_cycle_allocates_nothing() {
     assert_eq!(d.counters().cycles - cycles, 10_000);
     assert_eq!(d.actuator().counters().writes, writes, "steady means that no limit changes");
     assert!(d.actuator().counters().reads - reads > 900, "two statistics a second");
-    assert!(d.counters().saves - saves >= 8, "a state file a minute");
+    assert!(d.counters().saves > saves, "a state file now and then");
     assert!(probes(&d) - answered > 59_000, "six answers a cycle");
     assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
 }

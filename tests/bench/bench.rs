@@ -43,6 +43,7 @@ fn main() {
     std::fs::create_dir_all(&scratch).expect("a directory for files");
     let mut figures = Figures::default();
     own::measure(&mut figures);
+    own::cold(&mut figures);
     live::metered(&mut figures, &scratch, seconds.div_ceil(3));
     figures.group("wanctl run, release build, as a process of its own, real time");
     live::program(&mut figures, &scratch, Path::new(RELEASE), seconds);

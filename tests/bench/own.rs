@@ -12,6 +12,9 @@ const WARM_UP: u32 = 600;
 
 const CYCLES: u32 = 20_000;
 
+/// Fewer, since emptying the caches takes its time.
+const COLD_CYCLES: u32 = 1_000;
+
 const NAMES: [(Stage, &str); STAGES] = [
     (Stage::Replies, "replies -> measure"),
     (Stage::SampleDecide, "sample, decide, want"),
@@ -49,6 +52,18 @@ pub fn measure(figures: &mut Figures) {
     requests(figures, record);
     figures.tell("wake-up to first byte of a PATCH, own, median", us(quantile(&mut record.to_first_byte, 500)), "us");
     figures.tell("wake-up to first byte of a PATCH, own, 99 %", us(quantile(&mut record.to_first_byte, 990)), "us");
+}
+
+/// The same with cold caches: what is to be expected on a machine that does other work in between.
+pub fn cold(figures: &mut Figures) {
+    figures.group("own computation per cycle: the same, caches emptied before every wake-up by the clock");
+    let world = two_wans::world(Load::Steady);
+    let mut d = daemon(&world, COLD_CYCLES as usize);
+    run(&mut d, &world, WARM_UP);
+    d.board().chill();
+    d.board().clear();
+    run(&mut d, &world, COLD_CYCLES);
+    report(figures, &mut d.board().record);
 }
 
 /// The figures of a steady run.
