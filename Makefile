@@ -1,8 +1,9 @@
 # make demo    wanctl at work on a simulated line, for 80 seconds
 # make test    passes the tests (installs what they need)
 # make check   format, lints, documentation
+# make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
 # make soak    the full counts, hours
-.PHONY: demo test check soak compiler tools clean
+.PHONY: demo test check bench soak compiler tools clean
 CARGO ?= cargo
 
 compiler:
@@ -28,6 +29,13 @@ check:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+# valgrind counts instructions; without it the bench says what it could not measure. ARGS=--json for machines.
+bench: compiler
+	@command -v valgrind >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind; } || \
+	  echo "valgrind is missing and can't be installed without root; instructions will not be counted" >&2
+	$(CARGO) build --profile dist --no-default-features
+	$(CARGO) bench --bench figures -- $(ARGS)
 
 soak:
 	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets

@@ -73,12 +73,10 @@ impl Url {
         (good && (!numeric || host.parse::<Ipv4Addr>().is_ok())).then(|| Self { host: host.to_owned(), port, tls })
     }
 
-    /// Value of the `Host` header.
+    /// Value of the `Host` header: the host, with the port if it is not the usual one.
     #[must_use]
     pub fn host_header(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let usual = if self.tls { 443 } else { 80 };
-        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+        Authority(self).to_string()
     }
 
     /// Whether the host is an address that is not routed in the internet.
@@ -93,7 +91,20 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.host_header())
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, Authority(self))
+    }
+}
+
+/// Host and, if it is not the usual one, port.
+struct Authority<'a>(&'a Url);
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Url { host, port, tls } = self.0;
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{host}{close}")?;
+        let usual = if *tls { 443 } else { 80 };
+        if *port == usual { Ok(()) } else { write!(f, ":{port}") }
     }
 }
 

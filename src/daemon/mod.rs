@@ -5,6 +5,7 @@
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
 mod farewell;
+mod lateness;
 pub mod link;
 mod reload;
 mod report;
@@ -13,6 +14,7 @@ mod setup;
 mod store;
 mod wan;
 
+pub use lateness::Lateness;
 pub use setup::{Problem, Setup, ids};
 pub use store::{Restored, Store, Unusable};
 pub use wan::Wan;
@@ -264,6 +266,12 @@ impl<B: Board> Daemon<B> {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How late its cycles were.
+    #[must_use]
+    pub const fn lateness(&self) -> &Lateness {
+        self.schedule.lateness()
     }
 
     /// The machine.

@@ -60,6 +60,15 @@ impl<B: Board> Daemon<B> {
             self.actuator.counters().writes,
             self.actuator.counters().repairs,
         );
+        let late = self.schedule.lateness();
+        log::info!(
+            "loop: {} cycles, {} missed; they began {} us late (median), {} us (99 %), {} us (longest)",
+            self.counters.cycles,
+            self.counters.missed,
+            late.quantile(500).as_micros(),
+            late.quantile(990).as_micros(),
+            late.longest().as_micros(),
+        );
         self.log_wans(log::Level::Info);
         let skip = self.events.iter().count().saturating_sub(DUMPED_EVENTS);
         for event in self.events.iter().skip(skip) {

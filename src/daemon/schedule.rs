@@ -1,19 +1,27 @@
 //! When the next cycle is due: absolute deadlines, so that lateness does not add up.
 
+use super::lateness::Lateness;
 use crate::types::{Duration, Instant};
 
 /// The beat of the loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Schedule {
     cycle: Duration,
     next: Instant,
+    lateness: Lateness,
 }
 
 impl Schedule {
     /// Beats every `cycle` from `start` on.
     #[must_use]
     pub fn new(cycle: Duration, start: Instant) -> Self {
-        Self { cycle, next: start + cycle }
+        Self { cycle, next: start + cycle, lateness: Lateness::default() }
+    }
+
+    /// How late the cycles were.
+    #[must_use]
+    pub const fn lateness(&self) -> &Lateness {
+        &self.lateness
     }
 
     /// When the next cycle is due.
@@ -34,6 +42,7 @@ impl Schedule {
             return None;
         }
         let late = now.since(self.next);
+        self.lateness.record(late);
         let missed = late.as_nanos() / self.cycle.as_nanos().max(1);
         let missed = u32::try_from(missed).unwrap_or(u32::MAX);
         self.next += self.cycle.saturating_mul(missed.saturating_add(1));
@@ -58,5 +67,6 @@ mod tests {
         assert_eq!(schedule.due(ms(272)), Some(3), "100, 150 and 200 are gone; this is that of 250");
         assert_eq!(schedule.next(), ms(300));
         assert_eq!(schedule.due(ms(272)), None);
+        assert_eq!(schedule.lateness().longest(), Duration::from_millis(172), "counted from where it was due");
     }
 }

@@ -24,7 +24,6 @@ pub struct Probe {
     pub number: u64,
     /// Its silence was booked already.
     pub overdue: bool,
-    sequence: u16,
     token: u64,
     to: IpAddr,
     answered: bool,
@@ -45,19 +44,24 @@ pub enum Match {
     Late,
 }
 
-/// The probes in flight.
+/// The probes in flight: a ring by running number. Answered ones stay until they are overwritten,
+/// so that a second answer is known as such.
 #[derive(Debug)]
 pub struct Table {
     slots: [Option<Probe>; IN_FLIGHT],
     key: u64,
+    /// The number of the next probe.
     next: u64,
+    /// Below this number no probe is waited for any more. Only what lies between is looked
+    /// through in every cycle: the whole table would push everything else out of a small cache.
+    first: u64,
 }
 
 impl Table {
     /// An empty table; `key` is secret.
     #[must_use]
     pub const fn new(key: u64) -> Self {
-        Self { slots: [None; IN_FLIGHT], key, next: 0 }
+        Self { slots: [None; IN_FLIGHT], key, next: 0, first: 0 }
     }
 
     /// The request for the next probe to `to`. It is in flight only once [`Table::sent`] is told.
@@ -81,11 +85,11 @@ impl Table {
             sent: at,
             number,
             overdue: false,
-            sequence: request.sequence,
             token: request.token,
             to: request.to,
             answered: false,
         });
+        self.first = self.first.max(self.next.saturating_sub(IN_FLIGHT as u64));
         overflow
     }
 
@@ -94,8 +98,10 @@ impl Table {
     pub fn find(&self, reply: &EchoReply) -> Match {
         let index = usize::from(reply.sequence) % IN_FLIGHT;
         match &self.slots[index] {
-            Some(probe) if probe.sequence == reply.sequence => {
-                if probe.token != reply.token {
+            Some(probe) if sequence_of(probe.number) == reply.sequence => {
+                if reply.at.since(probe.sent) >= FORGET_AFTER {
+                    Match::Late
+                } else if probe.token != reply.token {
                     Match::Forged
                 } else if probe.to != reply.from {
                     Match::Foreign
@@ -116,18 +122,20 @@ impl Table {
         Some(*probe)
     }
 
-    /// The probes that are out, for looking at their age.
+    /// The probes that are out, oldest first, for looking at their age.
     pub fn outstanding(&mut self) -> impl Iterator<Item = &mut Probe> {
-        self.slots.iter_mut().flatten().filter(|p| !p.answered)
+        let first = self.first;
+        let length = usize::try_from(self.next - first).unwrap_or(IN_FLIGHT);
+        let (wrapped, straight) = self.slots.split_at_mut(slot_of(first));
+        let window = straight.iter_mut().chain(wrapped).take(length);
+        window.flatten().filter(move |p| p.number >= first && !p.answered)
     }
 
-    /// Drops probes that nobody will answer any more, and those to a reflector that is no longer
-    /// asked.
+    /// Waits no longer for probes that nobody will answer any more.
     pub fn forget(&mut self, now: Instant) {
-        for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|p| now.since(p.sent) >= FORGET_AFTER) {
-                *slot = None;
-            }
+        let waits = |p: &Probe, number| p.number == number && !p.answered && now.since(p.sent) < FORGET_AFTER;
+        while self.first < self.next && !self.slots[slot_of(self.first)].is_some_and(|p| waits(&p, self.first)) {
+            self.first += 1;
         }
     }
 
@@ -158,3 +166,83 @@ fn slot_of(number: u64) -> usize {
 }
 
 const _: () = assert!(65_536 % IN_FLIGHT == 0 && MAX_CANDIDATES <= IN_FLIGHT);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    fn send(table: &mut Table, ms: u64) -> EchoRequest {
+        let request = table.request(HOST);
+        table.sent(0, &request, at(ms));
+        request
+    }
+
+    fn reply(request: &EchoRequest, ms: u64) -> EchoReply {
+        EchoReply { from: HOST, sequence: request.sequence, token: request.token, at: at(ms) }
+    }
+
+    fn waiting(table: &mut Table) -> Vec<u64> {
+        table.outstanding().map(|p| p.number).collect()
+    }
+
+    #[test]
+    fn what_is_out_is_told_oldest_first_across_the_end_of_the_table() {
+        let mut table = Table::new(1);
+        for ms in 0..IN_FLIGHT as u64 + 10 {
+            let request = send(&mut table, ms);
+            if ms != 250 && ms < 260 {
+                let Match::Answer(index) = table.find(&reply(&request, ms)) else { panic!("{ms}") };
+                table.answer(index);
+            }
+            table.forget(at(ms));
+        }
+        assert_eq!(waiting(&mut table), [250, 260, 261, 262, 263, 264, 265]);
+        table.forget(at(250) + FORGET_AFTER);
+        assert_eq!(waiting(&mut table), [260, 261, 262, 263, 264, 265]);
+        table.forget(at(1_000) + FORGET_AFTER);
+        assert_eq!(waiting(&mut table), [0; 0]);
+    }
+
+    #[test]
+    fn a_full_table_counts_whom_it_gives_up_and_waits_for_the_rest() {
+        let mut table = Table::new(1);
+        let overflows = (0..300).filter(|&ms| {
+            let request = table.request(HOST);
+            table.sent(0, &request, at(ms))
+        });
+        assert_eq!(overflows.count(), 300 - IN_FLIGHT);
+        assert_eq!(waiting(&mut table), (44..300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn second_forged_foreign_and_late_replies_are_told_apart() {
+        let mut table = Table::new(1);
+        let request = send(&mut table, 0);
+        let good = reply(&request, 20);
+        assert_eq!(table.find(&EchoReply { token: 7, ..good }), Match::Forged);
+        assert_eq!(table.find(&EchoReply { from: IpAddr::V4(Ipv4Addr::BROADCAST), ..good }), Match::Foreign);
+        assert_eq!(table.find(&EchoReply { sequence: 9, ..good }), Match::Late);
+        assert_eq!(table.find(&EchoReply { at: at(0) + FORGET_AFTER, ..good }), Match::Late);
+        assert_eq!(table.find(&good), Match::Answer(0));
+        table.answer(0);
+        table.forget(at(30));
+        assert_eq!(table.find(&good), Match::Duplicate);
+    }
+
+    #[test]
+    fn a_probe_that_was_never_sent_is_not_waited_for() {
+        let mut table = Table::new(1);
+        table.request(HOST);
+        send(&mut table, 5);
+        assert_eq!(waiting(&mut table), [1]);
+        table.forget(at(5));
+        assert_eq!(waiting(&mut table), [1]);
+    }
+}

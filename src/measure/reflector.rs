@@ -52,6 +52,8 @@ pub struct Reflector {
     /// Share of probes answered, of about the last fifty.
     pub score: f64,
     srtt: Option<(f64, f64)>,
+    /// `SRTT + 4 RTTVAR`, asked for more often than it changes; zero before the first answer.
+    expected: Duration,
     usual: f64,
     probes: u32,
     silent: u32,
@@ -62,7 +64,17 @@ impl Reflector {
     /// Unknown, with a clean record.
     #[must_use]
     pub const fn new(role: Role) -> Self {
-        Self { role, newest: None, score: 1.0, srtt: None, usual: 0.0, probes: 0, silent: 0, outlying: 0 }
+        Self {
+            role,
+            newest: None,
+            score: 1.0,
+            srtt: None,
+            expected: Duration::ZERO,
+            usual: 0.0,
+            probes: 0,
+            silent: 0,
+            outlying: 0,
+        }
     }
 
     /// Whether it is asked in every round.
@@ -75,10 +87,7 @@ impl Reflector {
     /// least `least`; ten times that before the first answer.
     #[must_use]
     pub fn patience(&self, least: Duration) -> Duration {
-        match self.srtt {
-            Some((srtt, var)) => least.max(Duration::from_secs_f64((srtt + 4.0 * var) / 1e3)),
-            None => least * 10,
-        }
+        if self.srtt.is_some() { least.max(self.expected) } else { least * 10 }
     }
 
     /// Its delay above its usual delay: comparable between reflectors at different distances.
@@ -90,13 +99,15 @@ impl Reflector {
     /// An answer has come.
     pub fn answered(&mut self, number: u64, rtt: Millis, at: Instant) {
         let ms = rtt.get();
-        self.srtt = Some(match self.srtt {
+        let (srtt, var) = match self.srtt {
             None => {
                 self.usual = ms;
                 (ms, ms / 2.0)
             }
             Some((srtt, var)) => (srtt + (ms - srtt) / 8.0, var + (libm::fabs(ms - srtt) - var) / 4.0),
-        });
+        };
+        self.srtt = Some((srtt, var));
+        self.expected = Duration::from_secs_f64((srtt + 4.0 * var) / 1e3);
         self.usual += (ms - self.usual) * USUAL_WEIGHT;
         self.usual = self.usual.min(ms + (self.usual - ms) * 0.5);
         self.book(1.0);

@@ -4,8 +4,6 @@
 //! legal), body until close, interim responses (1xx). The body is not stored: each piece is
 //! handed on as it comes.
 
-use core::mem;
-
 /// Longest response head that is accepted. RouterOS sends about 250 bytes.
 const MAX_HEAD: usize = 2048;
 
@@ -131,9 +129,9 @@ impl Response {
             used += 1;
             self.head.push(byte).map_err(|_| BadResponse)?;
             if byte == b'\n' && (self.head.ends_with(b"\r\n\r\n") || self.head.ends_with(b"\n\n")) {
-                let head = mem::take(&mut self.head);
-                let part = self.read_head(&head)?;
-                return Ok((used, part));
+                let head = read_head(&self.head)?;
+                self.head.clear();
+                return Ok((used, self.begin_body(head)));
             }
         }
         // A first line that is not HTTP is told at once, not when the buffer is full.
@@ -141,41 +139,19 @@ impl Response {
         if b"HTTP/".starts_with(start) { Ok((used, Part::Nothing)) } else { Err(BadResponse) }
     }
 
-    fn read_head(&mut self, head: &[u8]) -> Result<Part<'static>, BadResponse> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut parsed = httparse::Response::new(&mut headers);
-        parsed.parse(head).map_err(|_| BadResponse)?;
-        let status = parsed.code.ok_or(BadResponse)?;
+    fn begin_body(&mut self, head: Head) -> Part<'static> {
+        let Head { status, keep_alive, chunked, length } = head;
         if (100..200).contains(&status) {
-            return Ok(Part::Nothing); // an interim response: the real one follows
+            return Part::Nothing; // an interim response: the real one follows
         }
-        self.keep_alive = parsed.version == Some(1);
-        let mut length = None;
-        let mut chunked = false;
-        for header in parsed.headers.iter() {
-            let value = header.value.trim_ascii();
-            if header.name.eq_ignore_ascii_case("content-length") {
-                let number = core::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok()).ok_or(BadResponse)?;
-                if length.is_some_and(|other| other != number) || number > MAX_BODY {
-                    return Err(BadResponse);
-                }
-                length = Some(number);
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                chunked = value.eq_ignore_ascii_case(b"chunked");
-                if !chunked {
-                    return Err(BadResponse);
-                }
-            } else if header.name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case(b"close") {
-                self.keep_alive = false;
-            }
-        }
+        self.keep_alive = keep_alive;
         self.framing = match (status, chunked, length) {
             (204 | 304, ..) => Framing::Length(0),
             (_, true, _) => Framing::ChunkSize { size: 0, digits: 0, extension: false },
             (_, false, Some(length)) => Framing::Length(length),
             (_, false, None) => Framing::UntilClose,
         };
-        Ok(Part::Head { status })
+        Part::Head { status }
     }
 
     /// The lines between chunks, byte by byte.
@@ -209,6 +185,43 @@ impl Response {
         };
         Ok((1, Part::Nothing))
     }
+}
+
+/// What a response head says of what follows.
+struct Head {
+    status: u16,
+    keep_alive: bool,
+    chunked: bool,
+    length: Option<u64>,
+}
+
+fn read_head(head: &[u8]) -> Result<Head, BadResponse> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(head).map_err(|_| BadResponse)?;
+    let status = parsed.code.ok_or(BadResponse)?;
+    let mut read = Head { status, keep_alive: parsed.version == Some(1), chunked: false, length: None };
+    if (100..200).contains(&status) {
+        return Ok(read);
+    }
+    for header in parsed.headers.iter() {
+        let value = header.value.trim_ascii();
+        if header.name.eq_ignore_ascii_case("content-length") {
+            let number = core::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok()).ok_or(BadResponse)?;
+            if read.length.is_some_and(|other| other != number) || number > MAX_BODY {
+                return Err(BadResponse);
+            }
+            read.length = Some(number);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            read.chunked = value.eq_ignore_ascii_case(b"chunked");
+            if !read.chunked {
+                return Err(BadResponse);
+            }
+        } else if header.name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case(b"close") {
+            read.keep_alive = false;
+        }
+    }
+    Ok(read)
 }
 
 const fn body_or_nothing(part: &[u8]) -> Part<'_> {

@@ -1,0 +1,119 @@
+//! The loop allocates nothing: neither in a steady cycle, with statistics, summaries and state
+//! files, nor when it changes a limit. Exact counts, so they are asserted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/meter.rs"]
+mod meter;
+#[path = "common/two_wans.rs"]
+mod two_wans;
+
+use meter::{CountingAllocator, allocations, first_allocation};
+use std::hint::black_box;
+use std::sync::Barrier;
+use two_wans::{Load, daemon, run, world};
+use wanctl::observe;
+use wanctl_hal::sim::{Action, Fault, lock};
+use wanctl_hal::{Duration, Signal};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Everything is logged, to nowhere: making the lines is part of the loop.
+fn log_everything() {
+    observe::install(log::LevelFilter::Debug, observe::Format::Text, |_| true, || 0);
+}
+
+#[test]
+fn a_steady_cycle_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Steady);
+    let mut d = daemon(&world, 0);
+    run(&mut d, &world, 600);
+    let probes = |d: &wanctl::daemon::Daemon<_>| d.wans().iter().map(|w| w.measure.counters().accepted).sum::<u64>();
+    let (cycles, writes) = (d.counters().cycles, d.actuator().counters().writes);
+    let (reads, saves, answered) = (d.actuator().counters().reads, d.counters().saves, probes(&d));
+    let (own, _) = allocations(|| run(&mut d, &world, 10_000));
+    // What it did: the count means nothing for a loop that stood still.
+    assert_eq!(d.counters().cycles - cycles, 10_000);
+    assert_eq!(d.actuator().counters().writes, writes, "steady means that no limit changes");
+    assert!(d.actuator().counters().reads - reads > 900, "two statistics a second");
+    assert!(d.counters().saves > saves, "a state file now and then");
+    assert!(probes(&d) - answered > 59_000, "six answers a cycle");
+    assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
+}
+
+#[test]
+fn changing_a_limit_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Bulk);
+    let mut d = daemon(&world, 0);
+    run(&mut d, &world, 200);
+    let writes = d.actuator().counters().writes;
+    let (own, _) = allocations(|| run(&mut d, &world, 4_000));
+    let writes = d.actuator().counters().writes - writes;
+    assert!(writes > 400, "only {writes} changes");
+    assert_eq!(own, 0, "in {writes} changes; the first was made here:\n{}", first_allocation());
+}
+
+#[test]
+fn telling_everything_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Steady);
+    let mut d = daemon(&world, 0);
+    run(&mut d, &world, 200);
+    let soon = lock(&world).now() + Duration::from_millis(75);
+    lock(&world).at(soon, Action::Signal(Signal::Dump));
+    let (own, _) = allocations(|| run(&mut d, &world, 10));
+    assert!(!lock(&world).has_signal(), "it was served");
+    assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
+}
+
+/// A router that goes away and comes back: connecting again, back-off and what is told of it.
+#[test]
+fn a_router_that_comes_and_goes_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Bulk);
+    let mut d = daemon(&world, 0);
+    run(&mut d, &world, 200);
+    let connections = d.counters().connections;
+    let faults = [Fault::Reset, Fault::Refuse(Duration::from_secs(5)), Fault::Garbage { times: 3 }];
+    for (i, fault) in (0_u32..).zip(faults) {
+        let soon = lock(&world).now() + Duration::from_secs(1) + Duration::from_secs(20) * i;
+        lock(&world).at(soon, Action::Router(fault));
+    }
+    let (own, _) = allocations(|| run(&mut d, &world, 1_200));
+    assert!(d.counters().connections >= connections + 3);
+    assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
+}
+
+/// Negative control: what the loop allocates is seen and its place told; what the board allocates
+/// is told apart; what other threads allocate is not counted.
+#[test]
+fn an_allocation_is_seen() {
+    log_everything();
+    let world = world(Load::Steady);
+    let mut d = daemon(&world, 0);
+    run(&mut d, &world, 200);
+    let soon = lock(&world).now() + Duration::from_secs(1);
+    lock(&world).at(soon, Action::Signal(Signal::Reload));
+    let (own, board) = allocations(|| run(&mut d, &world, 100));
+    assert!(own > 0, "a reload makes new tables");
+    let seen = first_allocation();
+    assert!(seen.contains("reload"), "{seen}");
+    assert!(board > 0, "the simulated router answers with fresh bytes");
+
+    let (go, wait) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            go.wait();
+            drop(black_box(vec![0_u8; 1000]));
+            wait.wait();
+        });
+        let (own, _) = allocations(|| {
+            go.wait();
+            wait.wait();
+            drop(black_box(vec![0_u8; 1000]));
+        });
+        assert_eq!(own, 1, "ours, not the other thread's");
+    });
+}

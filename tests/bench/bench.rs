@@ -1,0 +1,79 @@
+//! `make bench`: prints every figure that the daemon promises, beside its goal. Nothing here fails
+//! because a machine is slow; exact counts are asserted in tests/allocations.rs.
+//!
+//! `--json` prints JSON instead of a table. `WANCTL_BENCH_SECONDS` shortens the runs in real time
+//! (60 by default).
+#![allow(clippy::expect_used, clippy::cast_precision_loss, missing_docs)]
+
+mod count;
+mod figures;
+mod live;
+#[path = "../common/meter.rs"]
+mod meter;
+mod own;
+#[path = "../common/two_wans.rs"]
+mod two_wans;
+
+use figures::{Figures, float};
+use std::path::{Path, PathBuf};
+use two_wans::Load;
+
+#[global_allocator]
+static ALLOCATOR: meter::CountingAllocator = meter::CountingAllocator;
+
+/// `wanctl` as `cargo build --release` makes it.
+const RELEASE: &str = env!("CARGO_BIN_EXE_wanctl");
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, load, cycles] = arguments.as_slice()
+        && mode == "cycles"
+    {
+        let load = if load == "bulk" { Load::Bulk } else { Load::Steady };
+        own::cycles_only(load, cycles.parse().expect("a number of cycles"));
+        return;
+    }
+    if !arguments.iter().any(|a| a == "--bench") {
+        // `cargo test --all-targets` builds and starts benches too; figures of a debug build say nothing.
+        println!("figures are measured by `make bench` (cargo bench)");
+        return;
+    }
+    let seconds: u64 = std::env::var("WANCTL_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let scratch = std::env::temp_dir().join(format!("wanctl-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).expect("a directory for files");
+    let mut figures = Figures::default();
+    own::measure(&mut figures);
+    own::cold(&mut figures);
+    live::metered(&mut figures, &scratch, seconds.div_ceil(3));
+    figures.group("wanctl run, release build, as a process of its own, real time");
+    live::program(&mut figures, &scratch, Path::new(RELEASE), seconds);
+    figures.group("wanctl run, dist build, as a process of its own, real time");
+    match dist() {
+        Some(binary) => live::program(&mut figures, &scratch, &binary, seconds),
+        None => figures.missing("the dist build: cargo build --profile dist --no-default-features"),
+    }
+    count::measure(&mut figures, &scratch);
+    own::quiet_day(&mut figures);
+    sizes(&mut figures);
+    let _ = std::fs::remove_dir_all(&scratch);
+    if arguments.iter().any(|a| a == "--json") {
+        println!("{}", figures.json());
+    } else {
+        println!("{}", figures.table());
+    }
+}
+
+/// The size build, beside the release build, if it was made.
+fn dist() -> Option<PathBuf> {
+    let binary = Path::new(RELEASE).parent()?.parent()?.join("dist/wanctl");
+    binary.is_file().then_some(binary)
+}
+
+fn sizes(figures: &mut Figures) {
+    figures.group("size of the program");
+    for (name, path) in [("release, with line tables and simulator", Some(PathBuf::from(RELEASE))), ("dist", dist())] {
+        if let Some(size) = path.and_then(|p| std::fs::metadata(p).ok()).map(|m| m.len()) {
+            figures.tell(name, float(size) / 1024.0 / 1024.0, "MiB");
+        }
+    }
+}

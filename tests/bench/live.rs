@@ -1,0 +1,207 @@
+//! The daemon in real time: real ICMP to the kernel's own loopback addresses, a RouterOS double
+//! behind real TLS in another thread or process, real files.
+
+use crate::figures::{Figures, float, quantile};
+use crate::meter::{Cycle, Metered, allocations};
+use crate::own::{report, us};
+use crate::two_wans::{CYCLE, parse, queues, text};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use wanctl::config::Config;
+use wanctl::daemon::{Daemon, Setup, Store};
+use wanctl_hal::linux::{LinuxBoard, StateDirectory};
+use wanctl_hal::sim::{RouterDouble, RouterServer, RouterSetup, ServerSetup, TlsSetup, World};
+use wanctl_hal::{Board, LinkTarget, Trust};
+
+/// Who is pinged: all of 127.0.0.0/8 answers, by the kernel.
+const REFLECTORS: [[&str; 3]; 2] = [["127.0.0.1", "127.0.0.2", "127.0.0.3"], ["127.0.1.1", "127.0.1.2", "127.0.1.3"]];
+
+/// From where, so that the WANs have different sockets.
+const SOURCES: [&str; 2] = ["source = \"127.1.0.1\"", "source = \"127.2.0.1\""];
+
+/// Time for connecting, the first writes and the summary.
+const SETTLE: Duration = Duration::from_secs(5);
+
+fn router() -> std::io::Result<RouterServer> {
+    let setup = RouterSetup { queues: queues(), ..RouterSetup::default() };
+    let world = World::new(RouterDouble::new(setup), Vec::new()).share();
+    RouterServer::start(&ServerSetup::local(Some(TlsSetup::default())), world, None)
+}
+
+/// The configuration for this router, with its state in `directory`.
+fn configuration(server: &RouterServer, directory: &Path) -> String {
+    let mut fingerprint = String::new();
+    for byte in server.fingerprint().unwrap_or_default() {
+        let _ = write!(fingerprint, "{byte:02x}");
+    }
+    let state = format!("[state]\ndirectory = \"{}\"\n", directory.join("state").display());
+    text(
+        &format!("https://{}", server.address()),
+        &format!("fingerprint = \"{fingerprint}\""),
+        &state,
+        SOURCES,
+        REFLECTORS,
+    )
+}
+
+/// The daemon in this process, metered, for so many seconds of real time: caches are cold after
+/// each sleep, and the machine's part can be told apart.
+pub fn metered(figures: &mut Figures, scratch: &Path, seconds: u64) {
+    figures.group("own computation per cycle: the same, real time, real sockets and TLS");
+    if let Err(why) = try_metered(figures, &scratch.join("metered"), seconds) {
+        figures.missing(format!("own computation in real time: {why}"));
+    }
+}
+
+fn try_metered(figures: &mut Figures, directory: &Path, seconds: u64) -> Result<(), String> {
+    let server = router().map_err(|e| e.to_string())?;
+    let config = parse(&configuration(&server, directory));
+    let trust = Trust::Fingerprint(server.fingerprint().ok_or("no certificate")?);
+    let target = LinkTarget { server_name: "127.0.0.1".to_owned(), trust };
+    let files = StateDirectory::open(&config.state_directory).map_err(|e| e.to_string())?;
+    let inner = LinuxBoard::new(files, &target).map_err(|e| e.to_string())?;
+    let mut board = Metered::new(inner, CYCLE, usize::try_from(seconds * 20 + 20).unwrap_or(0));
+    let mut store = Store::default();
+    let restored = store.load_state(&mut board);
+    let reloader = Box::new(|_: &Config| Err(1));
+    let setup = Setup { board, config, router: server.address(), reloader, store, restored };
+    let mut d = Daemon::new(setup).map_err(|e| e.to_string())?;
+    let settled = d.board().clock().now + SETTLE;
+    d.run_until(settled);
+    d.board().clear();
+    let (own, board) = allocations(|| {
+        let until = d.board().clock().now + Duration::from_secs(seconds);
+        d.run_until(until);
+    });
+    let quality = d.wans().iter().all(|w| w.last.is_some_and(|(sample, _)| sample.fresh == 3));
+    if !quality {
+        return Err("the reflectors on loopback did not answer".to_owned());
+    }
+    let record = &mut d.board().record;
+    let cycles = float(record.cycles.len().max(1) as u64);
+    let mut machine: Vec<u64> = record.cycles.iter().map(|c| c.board).collect();
+    let quiet: Vec<&Cycle> = record.cycles.iter().filter(|c| c.requests == 0).collect();
+    let quiet = float(quiet.len() as u64);
+    report(figures, record);
+    figures.tell("beside it: system calls and TLS, median", us(quantile(&mut machine, 500)), "us");
+    figures.tell("beside it: system calls and TLS, 99 %", us(quantile(&mut machine, 990)), "us");
+    figures.tell("cycles without a request begun", quiet / cycles * 100.0, "%");
+    figures.judge("heap allocations of the daemon's own", float(own) / cycles, "per cycle", 0.0);
+    let requests = float(record.requests.len().max(1) as u64);
+    figures.tell("heap allocations of the board (TLS)", float(board) / requests, "per request");
+    Ok(())
+}
+
+/// `wanctl run` as it is shipped, as a process of its own.
+pub fn program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) {
+    let name = binary.display().to_string();
+    match try_program(figures, scratch, binary, seconds) {
+        Ok(()) => {}
+        Err(why) => figures.missing(format!("{name} in real time: {why}")),
+    }
+}
+
+fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) -> Result<(), String> {
+    let server = router().map_err(|e| e.to_string())?;
+    let mut running = Running::start(&server, scratch, binary)?;
+    thread::sleep(SETTLE);
+    let (from, began) = (running.spent()?, Instant::now());
+    thread::sleep(Duration::from_secs(seconds));
+    let (to, took) = (running.spent()?, began.elapsed().as_secs_f64());
+    let log = running.report()?;
+    let share = |i: usize| (to[i] - from[i]) / took * 100.0;
+    figures.judge(format!("CPU share of one core over {took:.0} s"), share(0), "%", 1.0);
+    figures.tell("user, by ticks of 10 ms", share(1), "%");
+    figures.tell("system, by ticks of 10 ms", share(2), "%");
+    figures.tell("times it went to sleep", (to[3] - from[3]) / took, "per second");
+    let us = |what: &str| number_before(&log, what).ok_or_else(|| format!("no lateness in its log:\n{log}"));
+    figures.tell("lateness of wake-up since the start, median", us(" us late (median)")? / 1e3, "ms");
+    figures.judge("lateness of wake-up since the start, 99 %", us(" us (99 %)")? / 1e3, "ms", 1.0);
+    figures.tell("lateness of wake-up since the start, longest", us(" us (longest)")? / 1e3, "ms");
+    figures.tell("cycles", us(" cycles, ")?, "");
+    figures.judge("cycles missed", us(" missed; they")?, "", 0.0);
+    figures.judge("connections", us(" connections, ")?, "", 1.0);
+    figures.judge("TLS handshakes", us(" handshakes, ")?, "", 1.0);
+    let memory = |key: &str| running.status(key).map(|kib| kib / 1024.0);
+    figures.judge("RSS", memory("VmRSS:")?, "MiB", 4.0);
+    figures.tell("of it the program's file", memory("RssFile:")?, "MiB");
+    figures.tell("of it anonymous", memory("RssAnon:")?, "MiB");
+    figures.tell("highest RSS", memory("VmHWM:")?, "MiB");
+    figures.tell("threads", running.status("Threads:")?, "");
+    Ok(())
+}
+
+/// The number that stands before `what` in the log.
+fn number_before(log: &str, what: &str) -> Option<f64> {
+    let end = log.rfind(what)?;
+    let digits = log[..end].rsplit(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// A running `wanctl run`; killed when dropped.
+struct Running {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(server: &RouterServer, scratch: &Path, binary: &Path) -> Result<Self, String> {
+        let directory =
+            scratch.join(binary.components().rev().nth(1).map_or_else(|| "x".into(), |c| c.as_os_str().to_owned()));
+        let io = |e: std::io::Error| e.to_string();
+        fs::create_dir_all(&directory).map_err(io)?;
+        let (file, log) = (directory.join("wanctl.toml"), directory.join("log"));
+        fs::write(&file, configuration(server, &directory)).map_err(io)?;
+        let mut command = Command::new(binary);
+        command.args(["run", "--config"]).arg(&file).env("WANCTL_ROUTER_PASSWORD", "secret");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).map_err(io)?);
+        Ok(Self { process: command.spawn().map_err(io)?, log })
+    }
+
+    fn proc(&self, name: &str) -> Result<String, String> {
+        fs::read_to_string(format!("/proc/{}/{name}", self.process.id())).map_err(|e| {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            format!("it is not running any more ({e}); its log:\n{log}")
+        })
+    }
+
+    /// Seconds on a core by the scheduler's clock; of user and system time, by ticks; and how often
+    /// it went to sleep.
+    fn spent(&self) -> Result<[f64; 4], String> {
+        let (scheduled, stat) = (self.proc("schedstat")?, self.proc("stat")?);
+        // Behind the name in brackets, which may hold anything, utime and stime are the 12th and
+        // 13th field, in ticks of 10 ms.
+        let behind = stat.rsplit(')').next().unwrap_or_default();
+        let field = |text: &str, n: usize| text.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok());
+        let core = field(&scheduled, 0).ok_or("schedstat is empty")? / 1e9;
+        let [user, system] = [11, 12].map(|n| field(behind, n).unwrap_or(f64::NAN) / 100.0);
+        Ok([core, user, system, self.status("voluntary_ctxt_switches:")?])
+    }
+
+    /// A number of `/proc/PID/status`.
+    fn status(&self, key: &str) -> Result<f64, String> {
+        let text = self.proc("status")?;
+        let value = text.lines().find_map(|l| l.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
+        value.ok_or_else(|| format!("no {key} in its status"))
+    }
+
+    /// Its own report, by SIGUSR1.
+    fn report(&mut self) -> Result<String, String> {
+        let id = libc::pid_t::try_from(self.process.id()).map_err(|e| e.to_string())?;
+        // SAFETY: plain system call; the process is our child and has not been waited for.
+        unsafe { libc::kill(id, libc::SIGUSR1) };
+        thread::sleep(Duration::from_millis(500));
+        fs::read_to_string(&self.log).map_err(|e| e.to_string())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
