@@ -326,9 +326,12 @@ impl Actuator {
                 self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::forget);
                 self.read_at[menu_index(*menu)] = Some(now);
             }
-            (intent, Err(_)) => {
+            (intent, Err(error)) => {
                 self.queues.iter_mut().for_each(Queue::unstage);
-                if let Intent::SetLimit { menu, .. } = intent {
+                if let Intent::SetLimit { menu, id, .. } = intent {
+                    if error.is_refusal() {
+                        self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(|q| q.refused(now));
+                    }
                     self.read_at[menu_index(*menu)] = Some(now);
                 }
             }

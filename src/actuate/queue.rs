@@ -18,6 +18,12 @@ const LONGEST_HOLD: Duration = Duration::from_secs(960);
 /// Without a repair for this long, peace is believed in again.
 const PEACE: Duration = Duration::from_secs(3600);
 
+/// Pause after the router refused a change; it doubles up to [`LONGEST_REFUSAL`].
+const FIRST_REFUSAL: Duration = Duration::from_millis(250);
+
+/// See [`FIRST_REFUSAL`].
+const LONGEST_REFUSAL: Duration = Duration::from_secs(4);
+
 /// A rise too small to be worth a write is made all the same when nothing was written for this
 /// long, so that the router ends up with exactly what is wanted.
 const SMALL_RISE_AFTER: Duration = Duration::from_secs(10);
@@ -123,6 +129,7 @@ pub(super) struct Queue {
     attempted: Option<[Bitrate; 2]>,
     repaired_at: Option<Instant>,
     hold: Duration,
+    refusal: Duration,
     hold_until: Instant,
     staged: Option<QueueRow>,
     matches: u8,
@@ -146,6 +153,7 @@ impl Queue {
             attempted: None,
             repaired_at: None,
             hold: FIRST_HOLD,
+            refusal: FIRST_REFUSAL,
             hold_until: Instant::ZERO,
             staged: None,
             matches: 0,
@@ -247,6 +255,7 @@ impl Queue {
         let Some(row) = self.staged.take() else { return };
         self.matches = 0;
         self.last_write = at;
+        self.refusal = FIRST_REFUSAL;
         let limits = row.limits;
         let max_limit = row.max_limit.clone();
         self.adopt(row);
@@ -370,6 +379,12 @@ impl Queue {
             }
             Limit::Original(_) => None,
         };
+    }
+
+    /// The router has refused a write: asking again at once would only fill its log.
+    pub(super) fn refused(&mut self, now: Instant) {
+        self.hold_until = self.hold_until.max(now + self.refusal);
+        self.refusal = (self.refusal * 2).min(LONGEST_REFUSAL);
     }
 
     /// What is still to do so that the router ends up as `exit` says.

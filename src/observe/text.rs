@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use crate::types::{BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
+use crate::types::{Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
 use core::fmt;
 use log::Level;
 
@@ -93,12 +93,15 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
             EventKind::Confirmed { wan, direction, rate } => {
                 write!(f, "{} {}: router confirmed {rate}", self.name(wan), direction.name())
             }
-            EventKind::Repaired { wan, direction, found } => write!(
-                f,
-                "{} {}: the router had {found} instead of our limit (a reboot, a script or a person?); repairing",
-                self.name(wan),
-                direction.name()
-            ),
+            EventKind::Repaired { wan, direction, found } => {
+                write!(f, "{} {}: the router had ", self.name(wan), direction.name())?;
+                if found == Bitrate::ZERO {
+                    f.write_str("no limit")?
+                } else {
+                    write!(f, "{found}")?
+                }
+                f.write_str(" instead of ours (a reboot, a script or a person?); repairing")
+            }
             EventKind::Contested { wan, direction, hold } => write!(
                 f,
                 "{} {}: somebody else keeps changing this limit; it is left alone for {} s. Look for scripts, \
@@ -119,7 +122,9 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 write!(f, "router: its flash is written to at {sectors_per_hour} sectors an hour")
             }
             EventKind::RouterFault(error) => write!(f, "router: {error}"),
-            EventKind::RouterBack { failures } => write!(f, "router: answers again after {failures} failures"),
+            EventKind::RouterBack { failures } => {
+                write!(f, "router: answers again after {failures} failure{}", if failures == 1 { "" } else { "s" })
+            }
             EventKind::QueueUnusable { wan, direction, why } => {
                 write!(f, "{} {}: {}", self.name(wan), direction.name(), queue_fault(why))
             }

@@ -20,6 +20,10 @@ const PAUSE_AFTER_ABORT: Duration = Duration::from_secs(3);
 /// After a 401 that is no echo of an abort: brute-force rules must not be triggered.
 const PAUSE_AFTER_DENIAL: Duration = Duration::from_secs(60);
 
+/// Shortest time between two connections: a TLS handshake may cost a small board a cycle, so a
+/// router that keeps closing must not cost one after the other.
+const CONNECTIONS_APART: Duration = Duration::from_secs(2);
+
 /// Longest request: head with credentials, and a body of one member.
 const MAX_REQUEST: usize = 1536;
 
@@ -90,6 +94,8 @@ pub struct Client {
     intent: Option<Intent>,
     request: heapless::Vec<u8, MAX_REQUEST>,
     written: usize,
+    /// When the last connection was made.
+    opened_at: Option<Instant>,
     response: Response,
     splitter: Splitter,
     status: u16,
@@ -119,6 +125,7 @@ impl Client {
             intent: None,
             request: heapless::Vec::new(),
             written: 0,
+            opened_at: None,
             response: Response::default(),
             splitter: Splitter::default(),
             status: 0,
@@ -207,7 +214,14 @@ impl Client {
     pub fn opened(&mut self, now: Instant) {
         if let State::Connecting { .. } = self.state {
             self.state = State::Free { from: now };
+            self.opened_at = Some(now);
         }
+    }
+
+    /// Back to no connection, for at least `pause`.
+    fn wait(&mut self, now: Instant, pause: Duration) {
+        let earliest = self.opened_at.map_or(now, |at| at + CONNECTIONS_APART);
+        self.state = State::Down { retry_at: earliest.max(now + pause) };
     }
 
     /// The connection has ended.
@@ -316,8 +330,12 @@ impl Client {
         self.outcome = Some(Ok(Exchange { sent, answered: answered.unwrap_or(now) }));
         self.failures = 0;
         self.aborted = false;
-        self.state = if keep_alive { State::Free { from: now } } else { State::Down { retry_at: now } };
         self.close_pending = !keep_alive;
+        if keep_alive {
+            self.state = State::Free { from: now };
+        } else {
+            self.wait(now, Duration::ZERO);
+        }
     }
 
     /// Good, or why not. By the text of the error before its status: RouterOS answers 500 to a
@@ -350,25 +368,11 @@ impl Client {
         };
         self.aborted = matches!(error, RouterError::ResponseTimeout);
         self.failures = self.failures.saturating_add(1);
-        let usable = match error {
-            RouterError::Permission
-            | RouterError::NotFound
-            | RouterError::UnknownParameter
-            | RouterError::BadValue
-            | RouterError::NoSuchCommand
-            | RouterError::Status(_) => true,
-            RouterError::Link(_)
-            | RouterError::ConnectTimeout
-            | RouterError::ResponseTimeout
-            | RouterError::Auth
-            | RouterError::SessionClosed
-            | RouterError::UnexpectedBody => false,
-        };
-        if usable {
+        if error.is_refusal() {
             self.state = State::Free { from: now + pause };
         } else {
             self.close_pending = !matches!(self.state, State::Down { .. });
-            self.state = State::Down { retry_at: now + pause };
+            self.wait(now, pause);
         }
         self.outcome = Some(Err(error));
     }

@@ -185,6 +185,28 @@ pub enum RouterError {
     UnexpectedBody,
 }
 
+impl RouterError {
+    /// Whether the router has understood the request and said no. The connection is as good as
+    /// before; the same request would be refused again.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Permission
+            | Self::NotFound
+            | Self::UnknownParameter
+            | Self::BadValue
+            | Self::NoSuchCommand
+            | Self::Status(_) => true,
+            Self::Link(_)
+            | Self::ConnectTimeout
+            | Self::ResponseTimeout
+            | Self::Auth
+            | Self::SessionClosed
+            | Self::UnexpectedBody => false,
+        }
+    }
+}
+
 impl fmt::Display for RouterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,262 @@
+//! One row per fault: what the loop did, how long until the router had what was wanted again, and
+//! what the user saw. In virtual time everything is exact, so `docs/faults.md` holds the very rows
+//! that this test makes (`WANCTL_BLESS=1` writes them).
+
+use super::common::{at, config_text, daemon, limit, world, written};
+use std::fmt::Write as _;
+use wanctl::observe::{Described, level};
+use wanctl::types::EventKind;
+use wanctl_hal::Duration;
+use wanctl_hal::sim::{Action, Fault, RouterDouble, RouterSetup, SharedWorld, lock};
+
+/// When the fault begins. At the same moment somebody sets a queue to unlimited, so that there is
+/// something to put right and every row is measured by the same yardstick.
+const BEGIN: f64 = 10.0;
+
+/// What is wanted all the time, on an idle line.
+const WANTED: [&str; 2] = ["40000000", "14000000"];
+
+/// A fault.
+pub struct Row {
+    pub name: &'static str,
+    /// Brings it about.
+    pub strike: fn(&SharedWorld),
+    /// How long it lasts, in seconds.
+    pub lasts: f64,
+    /// How long after its end the limit must be right again, in seconds: five, the pause, and what
+    /// was left of a time-out.
+    pub bound: f64,
+}
+
+fn strike(world: &SharedWorld, fault: Fault) {
+    lock(world).at(at(BEGIN), Action::Router(fault));
+}
+
+/// A router like that of the test's world, differently set up.
+fn router(world: &SharedWorld, change: impl FnOnce(&mut RouterSetup)) {
+    let queues = vec![
+        wanctl_hal::sim::QueueSetup::tree("wan1-dl", "bridge", 100_000_000),
+        wanctl_hal::sim::QueueSetup::tree("wan1-ul", "ether1", 50_000_000),
+    ];
+    let mut setup = RouterSetup { queues, ..RouterSetup::default() };
+    change(&mut setup);
+    lock(world).router = RouterDouble::new(setup);
+}
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+
+/// Pause after an answer that never came.
+const PAUSE: f64 = 3.0;
+
+/// Longest time for an answer.
+const TIMEOUT: f64 = 10.0;
+
+const ROWS: &[Row] = &[
+    Row { name: "connection closed", strike: |w| strike(w, Fault::Close), lasts: 0.0, bound: 5.0 },
+    Row { name: "connection reset", strike: |w| strike(w, Fault::Reset), lasts: 0.0, bound: 5.0 },
+    Row {
+        name: "no connections for 20 s (RST)",
+        strike: |w| {
+            strike(w, Fault::Reset);
+            strike(w, Fault::Refuse(SECONDS(20)));
+        },
+        lasts: 20.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "nothing answers for 20 s",
+        strike: |w| {
+            strike(w, Fault::Reset);
+            strike(w, Fault::Silent(SECONDS(20)));
+        },
+        lasts: 20.0,
+        bound: 5.0 + 3.0,
+    },
+    Row {
+        name: "stall of 30 s",
+        strike: |w| strike(w, Fault::Stall(SECONDS(30))),
+        lasts: 30.0,
+        bound: 5.0 + PAUSE + TIMEOUT,
+    },
+    Row { name: "latency outlier of 7 s", strike: |w| strike(w, Fault::Stall(SECONDS(7))), lasts: 7.0, bound: 5.0 },
+    Row {
+        name: "answer lost, change made",
+        strike: |w| strike(w, Fault::DropResponse { times: 1 }),
+        lasts: 0.0,
+        bound: 5.0 + PAUSE + TIMEOUT,
+    },
+    Row {
+        name: "answer broken off in the middle, three times",
+        strike: |w| strike(w, Fault::Truncate { times: 3 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "200 with something that is no JSON, three times",
+        strike: |w| strike(w, Fault::Garbage { times: 3 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "500, five times",
+        strike: |w| strike(w, Fault::Status { status: 500, times: 5 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "404, five times",
+        strike: |w| strike(w, Fault::Status { status: 404, times: 5 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row { name: "401, once", strike: |w| strike(w, Fault::Status { status: 401, times: 1 }), lasts: 0.0, bound: 65.0 },
+    Row {
+        name: "password changed, and changed back after 30 s",
+        strike: |w| {
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| w.router.set_credentials("wanctl", "other"))));
+            lock(w).at(at(BEGIN + 30.0), Action::Do(Box::new(|w| w.router.set_credentials("wanctl", "secret"))));
+        },
+        lasts: 30.0,
+        bound: 65.0,
+    },
+    Row {
+        name: "policy `write` taken away for 20 s",
+        strike: |w| {
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| w.router.set_policy(true, false))));
+            lock(w).at(at(BEGIN + 20.0), Action::Do(Box::new(|w| w.router.set_policy(true, true))));
+        },
+        lasts: 20.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "reboot of 40 s, new ids",
+        strike: |w| lock(w).at(at(BEGIN), Action::Reboot(SECONDS(40))),
+        lasts: 40.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "reboot, then another menu's answers for 10 s",
+        strike: |w| {
+            router(w, |setup| setup.boot_confusion = SECONDS(10));
+            lock(w).at(at(BEGIN), Action::Reboot(SECONDS(40)));
+        },
+        lasts: 50.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "reboot, the queues have each other's ids",
+        strike: |w| {
+            router(w, |setup| setup.boot_swaps_ids = true);
+            lock(w).at(at(BEGIN), Action::Reboot(SECONDS(40)));
+        },
+        lasts: 40.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "idle connections closed after half a second",
+        strike: |w| {
+            router(w, |setup| setup.idle_close = Some(Duration::from_millis(500)));
+        },
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "queue renamed for 20 s",
+        strike: |w| {
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| assert!(w.router.set_property("wan1-ul", "name", "x")))));
+            lock(w)
+                .at(at(BEGIN + 20.0), Action::Do(Box::new(|w| assert!(w.router.set_property("x", "name", "wan1-ul")))));
+        },
+        lasts: 20.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "two queues of one name for 20 s",
+        strike: |w| {
+            router(w, |setup| setup.queues.push(wanctl_hal::sim::QueueSetup::tree("x", "bridge", 7)));
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| assert!(w.router.set_property("x", "name", "wan1-dl")))));
+            // Of two of one name the operator's hand finds the first; the twin is behind it.
+            lock(w).at(
+                at(BEGIN + 20.0),
+                Action::Do(Box::new(|w| {
+                    w.router.set_property("wan1-dl", "name", "y");
+                    w.router.set_property("wan1-dl", "name", "x");
+                    w.router.set_property("y", "name", "wan1-dl");
+                })),
+            );
+        },
+        lasts: 20.0,
+        bound: 5.0 + 5.0,
+    },
+    Row { name: "limit changed by hand", strike: |_| {}, lasts: 0.0, bound: 5.0 },
+];
+
+/// What came of it.
+struct Outcome {
+    right_after: f64,
+    connections: u64,
+    seen: String,
+}
+
+fn run(row: &Row) -> Outcome {
+    let world = world(1);
+    (row.strike)(&world);
+    lock(&world).at(at(BEGIN), Action::SetLimit("wan1-dl".into(), "0".into()));
+    let mut d = daemon(&world, &config_text("", ""));
+    d.run_until(at(BEGIN - 0.05));
+    let before = d.counters().connections;
+    let end = BEGIN + row.lasts + row.bound + 10.0;
+    let (mut t, mut wrong) = (BEGIN, BEGIN);
+    while t < end {
+        t += 0.05;
+        d.run_until(at(t));
+        if ["wan1-dl", "wan1-ul"].map(|queue| limit(&world, queue)) != WANTED {
+            wrong = t;
+        }
+    }
+    let over = BEGIN + row.lasts;
+    assert!(wrong <= over + row.bound, "{}: still wrong {:.2} s after its end", row.name, wrong - over);
+    assert_eq!(d.counters().missed, 0, "{}", row.name);
+    assert!(d.counters().most_datagrams <= 64, "{}", row.name);
+    for bps in written(&world) {
+        assert!((2_000_000..=40_000_000).contains(&bps), "{}: sent {bps}", row.name);
+    }
+    let mut told: Vec<String> = Vec::new();
+    for event in d.events().iter().filter(|e| e.at >= at(BEGIN)) {
+        let text = Described { kind: &event.kind, names: &["cable"] }.to_string();
+        let plain = matches!(event.kind, EventKind::RouterBack { .. });
+        if matches!(event.kind, EventKind::Repaired { .. }) {
+            continue;
+        }
+        if (level(&event.kind) <= log::Level::Warn || plain) && !told.contains(&text) {
+            told.push(text);
+        }
+    }
+    Outcome {
+        right_after: (wrong - over).max(0.0),
+        connections: d.counters().connections - before,
+        seen: told.join("; "),
+    }
+}
+
+#[test]
+fn every_fault_is_survived_within_its_bound() {
+    let mut table = String::from(
+        "| fault | right again after its end | bound | connections made | what the log said |\n|---|---|---|---|---|\n",
+    );
+    for row in ROWS {
+        let outcome = run(row);
+        let Outcome { right_after, connections, seen } = outcome;
+        writeln!(table, "| {} | {right_after:.2} s | {} s | {connections} | {seen} |", row.name, row.bound).unwrap();
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (begin, end) = ("<!-- table -->\n", "<!-- end -->");
+    let (head, rest) = text.split_once(begin).expect("docs/faults.md has the mark of its table");
+    let (old, tail) = rest.split_once(end).expect("docs/faults.md has the end of its table");
+    if std::env::var_os("WANCTL_BLESS").is_some() {
+        std::fs::write(file, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+    } else {
+        assert!(old == table, "docs/faults.md is not true any more; WANCTL_BLESS=1 writes it anew:\n{table}");
+    }
+}
