@@ -1,0 +1,225 @@
+//! The same link over real sockets and real TLS, in real time: the machine is real, the probes and
+//! the router's mind are the simulation's. The rows run side by side.
+
+use super::common::{self, limit, parse, world, written};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use wanctl::config::Config;
+use wanctl::daemon::{Daemon, Reloader, Setup, Store};
+use wanctl::types::{EventKind, LinkError, RouterError, TlsFault};
+use wanctl_hal::linux::{LinuxBoard, StateDirectory, monotonic};
+use wanctl_hal::sim::{Action, Fault, LiveBoard, LiveClock, RouterServer, ServerSetup, SharedWorld, TlsSetup, lock};
+use wanctl_hal::{Board, Duration, Instant, Signal};
+
+/// What is wanted all the time, on an idle line.
+const WANTED: [&str; 2] = ["40000000", "14000000"];
+
+/// A simulated router behind real TLS, and a place for the daemon's files.
+struct Stage {
+    world: SharedWorld,
+    clock: LiveClock,
+    server: Option<RouterServer>,
+    directory: PathBuf,
+}
+
+impl Stage {
+    fn new(tls: Option<TlsSetup>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("wanctl-faults-{}-{number}", std::process::id()));
+        let clock = LiveClock::starting_at(monotonic());
+        let world = world(number);
+        let setup = ServerSetup { clock, ..ServerSetup::local(tls) };
+        let server = Some(RouterServer::start(&setup, Arc::clone(&world), None).unwrap());
+        Self { world, clock, server, directory }
+    }
+
+    fn server(&self) -> &RouterServer {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Another server at the same address, as after a new certificate.
+    fn replace(&mut self, tls: Option<TlsSetup>) {
+        let setup = ServerSetup { bind: self.server().address(), tls, clock: self.clock };
+        self.server = None;
+        self.server = Some(RouterServer::start(&setup, Arc::clone(&self.world), None).unwrap());
+    }
+
+    fn pinned(&self) -> String {
+        let hex: Vec<String> = self.server().fingerprint().unwrap().iter().map(|b| format!("{b:02x}")).collect();
+        format!("fingerprint = \"{}\"", hex.join(":"))
+    }
+
+    fn config(&self, scheme: &str, trust: &str) -> Config {
+        let head = format!("response_timeout = \"1s\"\n{trust}");
+        let url = format!("{scheme}://{}", self.server().address());
+        parse(&common::config_text(&head, "").replace("http://192.168.88.1", &url))
+    }
+
+    fn daemon(&self, config: &Config, reloader: Reloader) -> Daemon<LiveBoard<LinuxBoard>> {
+        let directory = StateDirectory::open(&self.directory).unwrap();
+        let machine = LinuxBoard::new(directory, &config.router.target()).unwrap();
+        let mut board = LiveBoard::new(machine, Arc::clone(&self.world));
+        let mut store = Store::default();
+        let restored = store.load_state(&mut board);
+        let router = self.server().address();
+        Daemon::new(Setup { board, config: config.clone(), router, reloader, store, restored }).unwrap()
+    }
+
+    fn limits(&self) -> [String; 2] {
+        ["wan1-dl", "wan1-ul"].map(|queue| limit(&self.world, queue))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Goes on until the limits are as wanted; returns when that was, or panics after `patience`.
+fn until_right(d: &mut Daemon<LiveBoard<LinuxBoard>>, stage: &Stage, patience: f64, what: &str) -> Instant {
+    let end = monotonic() + Duration::from_secs_f64(patience);
+    loop {
+        let now = monotonic();
+        if stage.limits() == WANTED {
+            return now;
+        }
+        assert!(now < end, "{what}: the router still has {:?}", stage.limits());
+        d.run_until(now + Duration::from_millis(20));
+    }
+}
+
+fn faults(d: &Daemon<LiveBoard<LinuxBoard>>) -> Vec<RouterError> {
+    let errors = d.events().iter().filter_map(|e| if let EventKind::RouterFault(e) = e.kind { Some(e) } else { None });
+    errors.collect()
+}
+
+/// A fault, how long it lasts in milliseconds, and how long the link may need beyond, in seconds.
+type Row = (&'static str, fn(Duration) -> Fault, u64, f64);
+
+const ROWS: [Row; 10] = [
+    ("closed", |_| Fault::Close, 0, 5.0),
+    ("reset", |_| Fault::Reset, 0, 5.0),
+    ("refused", Fault::Refuse, 3_000, 5.0),
+    ("silent", Fault::Silent, 3_000, 5.0),
+    ("short stall", Fault::Stall, 700, 5.0),
+    ("long stall", Fault::Stall, 4_000, 5.0 + 3.0 + 1.0),
+    ("answer lost", |_| Fault::DropResponse { times: 1 }, 0, 5.0 + 3.0 + 1.0),
+    ("broken off", |_| Fault::Truncate { times: 2 }, 0, 5.0),
+    ("no JSON", |_| Fault::Garbage { times: 2 }, 0, 5.0),
+    ("500", |_| Fault::Status { status: 500, times: 3 }, 0, 5.0),
+];
+
+#[test]
+fn faults_over_real_tls_are_survived_within_their_bounds() {
+    let rows: Vec<_> = ROWS.into_iter().map(|row| std::thread::spawn(move || run(row))).collect();
+    let failed: Vec<_> = rows.into_iter().zip(ROWS).filter_map(|(t, row)| t.join().err().map(|_| row.0)).collect();
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+fn run((name, fault, lasts, bound): Row) {
+    let stage = Stage::new(Some(TlsSetup::default()));
+    let config = stage.config("https", &stage.pinned());
+    let mut d = stage.daemon(&config, Box::new(|_| Err(1)));
+    until_right(&mut d, &stage, 20.0, name);
+    let (lasts, before) = (Duration::from_millis(lasts), d.counters().connections);
+    let now = monotonic();
+    {
+        let mut world = lock(&stage.world);
+        if matches!(fault(lasts), Fault::Refuse(_) | Fault::Silent(_)) {
+            world.at(now, Action::Router(Fault::Reset));
+        }
+        world.at(now, Action::Router(fault(lasts)));
+        world.at(now, Action::SetLimit("wan1-dl".into(), "0".into()));
+        world.advance(now);
+    }
+    assert_ne!(stage.limits(), WANTED, "{name}");
+    let right = until_right(&mut d, &stage, lasts.as_secs_f64() + bound, name);
+    // And it stays so.
+    d.run_until(right + Duration::from_secs(2));
+    assert_eq!(stage.limits(), WANTED, "{name}");
+    for bps in written(&stage.world) {
+        assert!((2_000_000..=40_000_000).contains(&bps), "{name}: sent {bps}");
+    }
+    let handshakes = d.counters().handshakes;
+    let took = right.since(now + lasts).as_secs_f64();
+    let connections = d.counters().connections - before;
+    eprintln!("{name}: right {took:.2} s after its end, {connections} connections, {handshakes} handshakes in full");
+    assert!(handshakes <= 1, "{name}: TLS sessions are resumed");
+}
+
+#[test]
+fn another_certificate_stops_writes_until_the_operator_says_it_is_right() {
+    let mut stage = Stage::new(Some(TlsSetup::default()));
+    let config = stage.config("https", &stage.pinned());
+    let next = Arc::new(std::sync::Mutex::new(None::<Config>));
+    let reloader: Reloader = Box::new({
+        let next = Arc::clone(&next);
+        move |_| next.lock().unwrap().clone().ok_or(1)
+    });
+    let mut d = stage.daemon(&config, reloader);
+    until_right(&mut d, &stage, 20.0, "start");
+    let writes = lock(&stage.world).router.writes_total();
+
+    stage.replace(Some(TlsSetup::default()));
+    lock(&stage.world).at(monotonic(), Action::SetLimit("wan1-dl".into(), "0".into()));
+    d.run_until(monotonic() + Duration::from_secs(4));
+    let seen = stage.server().fingerprint().unwrap();
+    assert!(faults(&d).contains(&RouterError::Link(LinkError::Tls(TlsFault::Fingerprint(seen)))), "{:?}", faults(&d));
+    assert_eq!(lock(&stage.world).router.writes_total(), writes, "nothing is said to a stranger");
+    assert_eq!(stage.limits()[0], "0");
+
+    *next.lock().unwrap() = Some(stage.config("https", &stage.pinned()));
+    lock(&stage.world).at(monotonic(), Action::Signal(Signal::Reload));
+    until_right(&mut d, &stage, 10.0, "the new pin");
+}
+
+/// A way of not being the router, what the configuration says, and what is told.
+type Stranger = (&'static str, Option<TlsSetup>, &'static str, fn(RouterError) -> bool);
+
+#[test]
+fn who_is_not_the_router_gets_nothing() {
+    let signed = || TlsSetup { signed: true, names: vec!["127.0.0.1".into()], ..TlsSetup::default() };
+    let expired = || TlsSetup { expired: true, ..signed() };
+    let rows: [Stranger; 4] = [
+        ("expired", Some(expired()), "ca", |e| e == RouterError::Link(LinkError::Tls(TlsFault::Expired))),
+        ("another authority", Some(signed()), "other ca", |e| {
+            e == RouterError::Link(LinkError::Tls(TlsFault::UnknownIssuer))
+        }),
+        // A web server answers a greeting in TLS with an error page, or waits for the end of it.
+        ("plain HTTP on the TLS port", None, "pin", |e| {
+            matches!(e, RouterError::Link(LinkError::Tls(TlsFault::NotTls)) | RouterError::ConnectTimeout)
+        }),
+        ("TLS on the plain port", Some(TlsSetup::default()), "plain", |e| {
+            matches!(e, RouterError::UnexpectedBody | RouterError::Link(_) | RouterError::ResponseTimeout)
+        }),
+    ];
+    std::thread::scope(|scope| {
+        for row in rows {
+            scope.spawn(move || stranger(row));
+        }
+    });
+}
+
+fn stranger((name, tls, trust, told): Stranger) {
+    let stage = Stage::new(tls);
+    let file = stage.directory.with_extension("pem");
+    let other = Stage::new(Some(TlsSetup { signed: true, ..TlsSetup::default() }));
+    let pem = if trust == "other ca" { other.server().pem() } else { stage.server().pem() };
+    std::fs::write(&file, pem.unwrap_or_default()).unwrap();
+    let ca = format!("ca_file = \"{}\"", file.display());
+    let config = match trust {
+        "plain" => stage.config("http", ""),
+        "pin" => stage.config("https", &format!("fingerprint = \"{}\"", "ab".repeat(32))),
+        _ => stage.config("https", &ca),
+    };
+    let mut d = stage.daemon(&config, Box::new(|_| Err(1)));
+    d.run_until(monotonic() + Duration::from_secs(4));
+    let errors = faults(&d);
+    assert!(!errors.is_empty() && errors.iter().all(|e| told(*e)), "{name}: {errors:?}");
+    assert_eq!(lock(&stage.world).router.requests_total(), 0, "{name}: not a request, so no password");
+    assert!(d.board().clock().now > Instant::ZERO);
+    let _ = std::fs::remove_file(file);
+}
