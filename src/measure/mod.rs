@@ -26,7 +26,7 @@ use crate::types::{
 };
 use core::net::{IpAddr, SocketAddr};
 use pace::Pacer;
-use probe::{Match, Table};
+use probe::{IN_FLIGHT, Match, Probe, Table};
 use reflector::{Reflector, Role};
 
 /// Cycles that a probe may take before silence is considered.
@@ -94,14 +94,16 @@ pub struct Counters {
     pub late: u64,
     /// Replies at impossible times, or while the wall clock was set.
     pub impossible: u64,
-    /// Probes not answered in time.
+    /// Probes not answered in time, though the line was up.
     pub overdue: u64,
     /// ICMP errors about our probes.
     pub unreachable: u64,
     /// Probes that could not be sent.
     pub send_errors: u64,
-    /// Probes that gave way in a full table.
+    /// Overdue probes that gave way in a full table.
     pub overflow: u64,
+    /// Probes not sent because too many were on their way.
+    pub held: u64,
 }
 
 /// The measurement of one WAN.
@@ -119,14 +121,14 @@ pub struct Measure {
     started: Instant,
     /// When a reflector last answered, and the value then.
     last: Option<(Instant, Millis)>,
-    /// When any means last proved that the line is up.
+    /// When anything but an active reflector last proved that the line is up.
     proof: Option<Instant>,
     tcp: TcpFallback,
     gateway_at: Instant,
     renewed: bool,
+    /// The last probe could not be sent.
+    blocked: bool,
     signal: Signal,
-    /// The last cycle in which every reflector was silent.
-    silent_until: Instant,
 }
 
 /// The TCP fall-back: a round of connects, and the times of the last round.
@@ -158,8 +160,8 @@ impl Measure {
             tcp: TcpFallback::default(),
             gateway_at: now,
             renewed: false,
+            blocked: false,
             signal: Signal::WarmingUp,
-            silent_until: now,
             settings,
         }
     }
@@ -197,6 +199,14 @@ impl Measure {
         if !self.pacer.take(now, self.is_silent()) {
             return None;
         }
+        // A full table slows down; it gives up only what is overdue.
+        let least = self.settings.cycle * PATIENT_CYCLES;
+        let waits =
+            |p: &Probe| self.reflectors.get(p.reflector).is_some_and(|r| now.since(p.sent) <= r.patience(least));
+        if self.table.in_the_way().is_some_and(waits) {
+            self.counters.held += 1;
+            return None;
+        }
         let count = self.reflectors.len();
         let next = (1..=count).map(|step| (self.turn + step) % count).find(|&i| self.reflectors[i].is_active())?;
         self.turn = next;
@@ -212,6 +222,7 @@ impl Measure {
     /// is not the reflector's fault.
     pub fn sent(&mut self, request: &EchoRequest, outcome: Result<Instant, SendError>) {
         let Some(reflector) = self.pending.take() else { return };
+        self.blocked = outcome.is_err();
         match outcome {
             Ok(at) => {
                 self.counters.sent += 1;
@@ -242,14 +253,16 @@ impl Measure {
             return ReplyVerdict::Impossible;
         };
         self.counters.accepted += 1;
-        self.proof = Some(self.proof.map_or(at, |p| p.max(at)));
-        if probe.reflector == GATEWAY {
-            return ReplyVerdict::Accepted;
-        }
+        let mut active = false;
         if let Some(reflector) = self.reflectors.get_mut(probe.reflector) {
             reflector.answered(probe.number, rtt, at);
             reflector.hasten(at);
-            self.renewed |= reflector.is_active();
+            active = reflector.is_active();
+        }
+        if active {
+            self.renewed = true;
+        } else {
+            self.proof = Some(self.proof.map_or(at, |p| p.max(at)));
         }
         ReplyVerdict::Accepted
     }
@@ -259,9 +272,11 @@ impl Measure {
         self.counters.unreachable += 1;
     }
 
-    /// A reply that can't be placed in time.
+    /// A reply that can't be placed in time. Nobody knows whose it was, so none of the probes in
+    /// flight is held against its reflector any more.
     pub fn clock_step(&mut self) {
         self.counters.impossible += 1;
+        self.table.excuse();
     }
 
     /// A datagram that is not ours.
@@ -321,9 +336,10 @@ impl Measure {
             self.last = Some((at, value));
         }
         let age = self.last.map_or(now.since(self.started), |(at, _)| now.since(at));
+        let was_silent = self.is_silent();
         self.signal = self.judge_signal(now, median.is_some(), all_overdue, age);
-        if self.is_silent() {
-            self.silent_until = now;
+        if was_silent && !self.is_silent() {
+            self.pacer.resume(now);
         }
         self.rotate(now);
         self.table.forget(now);
@@ -380,36 +396,41 @@ impl Measure {
         matches!(self.signal, Signal::Silent | Signal::Degraded | Signal::Down)
     }
 
-    /// The age of the oldest overdue probe, and whether all newest probes are overdue. An overdue
-    /// probe is booked to its reflector once a later one was answered by anybody, and only if it
-    /// was sent since the last silence: else it is the line, not the reflector.
+    /// The age of the oldest overdue probe, and whether all newest probes are overdue. Books an
+    /// overdue probe once its neighbours prove that the line was up: else it is the line, not the
+    /// reflector.
     fn overdue(&mut self, now: Instant, least: Duration) -> (Option<Duration>, bool) {
         let mut oldest: Option<Duration> = None;
-        let mut waiting = [false; MAX_CANDIDATES];
-        let answered = self.reflectors.iter().filter_map(|r| r.newest.map(|(number, ..)| number)).max();
+        let mut lost: heapless::Vec<(u64, usize), IN_FLIGHT> = heapless::Vec::new();
         for probe in self.table.outstanding() {
-            let Some(reflector) = self.reflectors.get_mut(probe.reflector) else { continue };
+            let Some(reflector) = self.reflectors.get(probe.reflector) else { continue };
             let age = now.since(probe.sent);
             if age <= reflector.patience(least) {
-                waiting[probe.reflector] = true;
                 continue;
             }
             let later = reflector.newest.is_some_and(|(number, ..)| number > probe.number);
             if reflector.is_active() && !later {
                 oldest = Some(oldest.map_or(age, |o| o.max(age)));
             }
-            if !probe.overdue && probe.sent > self.silent_until && answered.is_some_and(|n| n > probe.number) {
-                probe.overdue = true;
+            if !probe.booked {
+                let _ = lost.push((probe.number, probe.reflector));
+            }
+        }
+        let round = self.active_reflectors();
+        for (number, reflector) in lost {
+            if self.table.line_was_up(number, round) {
+                self.table.book(number);
                 self.counters.overdue += 1;
-                reflector.overdue();
+                self.reflectors[reflector].overdue();
             }
         }
         let silent = self
             .reflectors
             .iter()
             .all(|r| !r.is_active() || r.newest.is_none_or(|(_, _, at)| now.since(at) > r.patience(least)));
-        // In silence new probes go on; only those older than the patience speak.
-        (oldest, silent && oldest.is_some())
+        // In silence new probes go on; only those older than the patience speak. When none can
+        // even be sent, nothing else will.
+        (oldest, silent && (oldest.is_some() || self.blocked))
     }
 
     /// Takes out what is silent or lying, and brings back what has mended.

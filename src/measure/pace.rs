@@ -55,8 +55,13 @@ impl Pacer {
         self.full = u32::try_from(active).unwrap_or(1).max(1);
         if pace != self.pace {
             self.pace = pace;
-            self.next = self.next.min(now + self.interval());
+            self.resume(now);
         }
+    }
+
+    /// Silence is over: the next probe need not wait any longer than the pace says.
+    pub fn resume(&mut self, now: Instant) {
+        self.next = self.next.min(now + self.interval());
     }
 
     /// Time between two probes.

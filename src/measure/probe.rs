@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use std::hash::DefaultHasher;
 
 /// Most probes in flight per WAN. Eight reflectors at full pace on a 600 ms line at 20 ms cycles
-/// have 240; beyond that the oldest give way and are counted.
+/// have 240; beyond that probes are held back.
 pub const IN_FLIGHT: usize = 256;
 
 /// A probe nobody answered for this long is forgotten; a reply after that is late.
@@ -22,8 +22,8 @@ pub struct Probe {
     pub sent: Instant,
     /// Running number over all probes: tells newer from older.
     pub number: u64,
-    /// Its silence was booked already.
-    pub overdue: bool,
+    /// Its silence was booked already, or is excused.
+    pub booked: bool,
     token: u64,
     to: IpAddr,
     answered: bool,
@@ -84,13 +84,19 @@ impl Table {
             reflector,
             sent: at,
             number,
-            overdue: false,
+            booked: false,
             token: request.token,
             to: request.to,
             answered: false,
         });
         self.first = self.first.max(self.next.saturating_sub(IN_FLIGHT as u64));
         overflow
+    }
+
+    /// The unanswered probe that the next one would push out.
+    #[must_use]
+    pub fn in_the_way(&self) -> Option<&Probe> {
+        self.slots[slot_of(self.next)].as_ref().filter(|p| !p.answered)
     }
 
     /// What a reply answers.
@@ -137,6 +143,34 @@ impl Table {
         while self.first < self.next && !self.slots[slot_of(self.first)].is_some_and(|p| waits(&p, self.first)) {
             self.first += 1;
         }
+    }
+
+    /// Whether other reflectors answered a probe at most `round` numbers before this one, and one
+    /// at most as many after it. What is lost together with its neighbours was lost by the line.
+    #[must_use]
+    pub fn line_was_up(&self, number: u64, round: usize) -> bool {
+        let Some(lost) = self.at(number) else { return false };
+        let answered = |n: u64| {
+            self.at(n).is_some_and(|p| p.answered && p.reflector != lost.reflector && p.reflector < MAX_CANDIDATES)
+        };
+        let round = round as u64;
+        (number.saturating_sub(round)..number).any(answered) && (number + 1..=number + round).any(answered)
+    }
+
+    /// The silence of this probe is held against its reflector: once.
+    pub fn book(&mut self, number: u64) {
+        if let Some(probe) = self.slots[slot_of(number)].as_mut().filter(|p| p.number == number) {
+            probe.booked = true;
+        }
+    }
+
+    /// The silence of no probe now in flight is to be held against its reflector.
+    pub fn excuse(&mut self) {
+        self.outstanding().for_each(|probe| probe.booked = true);
+    }
+
+    fn at(&self, number: u64) -> Option<&Probe> {
+        self.slots[slot_of(number)].as_ref().filter(|p| p.number == number)
     }
 
     /// Drops what is in flight to one reflector.

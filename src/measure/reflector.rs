@@ -23,6 +23,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// …and comes back after this many answers in a row.
 const GOOD_ANSWERS: u32 = 3;
 
+/// How long the first answer may take.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Weight of one reply in the usual delay of the reflector, against which it is judged outlying.
 const USUAL_WEIGHT: f64 = 0.01;
 
@@ -87,7 +90,7 @@ impl Reflector {
     /// least `least`; ten times that before the first answer.
     #[must_use]
     pub fn patience(&self, least: Duration) -> Duration {
-        if self.srtt.is_some() { least.max(self.expected) } else { least * 10 }
+        least.max(if self.srtt.is_some() { self.expected } else { FIRST_PATIENCE })
     }
 
     /// Its delay above its usual delay: comparable between reflectors at different distances.
@@ -121,7 +124,7 @@ impl Reflector {
         }
     }
 
-    /// A probe is overdue. Not to be told while *all* reflectors are silent: that is the line.
+    /// A probe is overdue, though the line was up.
     pub fn overdue(&mut self) {
         self.book(0.0);
         self.silent = self.silent.saturating_add(1);
