@@ -1,6 +1,6 @@
 //! `wanctl run`: the daemon on the real machine.
 
-use super::{Exit, load};
+use super::Exit;
 use crate::config::{self, Config};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
 use crate::observe;
@@ -14,18 +14,23 @@ use wanctl_hal::linux::{self, LinuxBoard, StateDirectory};
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn main(path: &Path) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
+    let (config, warnings) = match config::load(path, &|name| std::env::var(name).ok()) {
+        Ok(found) => found,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return Exit::BadConfig;
+        }
     };
+    // From here on every line has the form that the file asks for.
     observe::install(config.log_level, config.log_format, linux::write_stderr, linux::unix_seconds);
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
     match start(config, path) {
         Ok(mut daemon) => {
             daemon.run();
             Exit::Ok
         }
         Err(message) => {
-            eprintln!("error: {message}");
+            log::error!("{message}");
             Exit::Failed
         }
     }

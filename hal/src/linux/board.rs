@@ -93,6 +93,7 @@ impl LinuxBoard {
     /// When the kernel refuses.
     pub fn watch_signals(&mut self) -> io::Result<()> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        sys::ignore_children();
         let (wake, sender) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         sender.set_nonblocking(true)?;

@@ -198,6 +198,12 @@ pub(super) fn ready(fd: RawFd, events: libc::c_short, time: Duration) -> bool {
     found == 1 && poll.revents & events != 0
 }
 
+/// Lets the kernel bury children: as process 1 we inherit those of others.
+pub(super) fn ignore_children() {
+    // SAFETY: no handler is installed; it can't fail with a valid signal.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
 /// Writes to a descriptor that is not ours to own (standard error).
 pub(super) fn write(fd: RawFd, bytes: &[u8]) -> bool {
     // SAFETY: `bytes` is valid for its length.

@@ -1,0 +1,14 @@
+//! The program as it is shipped: a process, signals, files, exit codes, real ICMP on loopback and
+//! a router double over real TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod exit;
+mod house;
+mod logs;
+#[allow(dead_code, reason = "shared with the tests on a real line")]
+#[path = "../real_line/netns.rs"]
+mod netns;
+mod reload;
+mod rights;
+mod start;
+mod state;
