@@ -272,12 +272,23 @@ impl Arena {
     /// Lets `attack` answer every probe for a while; the counters, every sample, and the most
     /// datagrams in one wake-up.
     fn fight(&self, family: Family, raw: bool, attack: impl FnMut(&Seen) -> Vec<Shot> + Send) -> Outcome {
+        self.fight_dozing(family, raw, Duration::ZERO, attack)
+    }
+
+    /// The same with a daemon that dozes after every probe, so that much has come in meanwhile.
+    fn fight_dozing(
+        &self,
+        family: Family,
+        raw: bool,
+        nap: Duration,
+        attack: impl FnMut(&Seen) -> Vec<Shot> + Send,
+    ) -> Outcome {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             let attacker = self.netns.spawn_scoped(scope, || assault(family, &over, attack));
             let defender = self.netns.spawn_scoped(scope, || {
                 let mut daemon = self.daemon(family, raw);
-                let outcome = observe(&mut daemon, TIME);
+                let outcome = observe(&mut daemon, nap);
                 over.store(true, Ordering::Relaxed);
                 outcome
             });
@@ -304,9 +315,10 @@ struct Outcome {
 }
 
 /// Runs a daemon for a while and looks at every sample.
-fn observe(daemon: &mut Daemon<LinuxBoard>, time: Duration) -> Outcome {
-    let end = daemon.board().clock().now + time;
+fn observe(daemon: &mut Daemon<LinuxBoard>, nap: Duration) -> Outcome {
+    let end = daemon.board().clock().now + TIME;
     let mut samples: Vec<Sample> = Vec::new();
+    let mut sent = 0;
     loop {
         let now = daemon.board().clock().now;
         if now >= end {
@@ -317,6 +329,10 @@ fn observe(daemon: &mut Daemon<LinuxBoard>, time: Duration) -> Outcome {
             && samples.last().is_none_or(|last| last.at != sample.at)
         {
             samples.push(sample);
+        }
+        if sent != daemon.wans()[0].measure.counters().sent {
+            sent = daemon.wans()[0].measure.counters().sent;
+            thread::sleep(nap);
         }
     }
     let counters = *daemon.wans()[0].measure.counters();
@@ -476,7 +492,7 @@ fn a_flood_is_taken_in_bounded_pieces() {
     let Some(arena) = Arena::new("flood") else { return };
     for (family, raw) in KINDS {
         let mut left = 10_000u32;
-        let outcome = arena.fight(family, raw, |seen| {
+        let outcome = arena.fight_dozing(family, raw, Duration::from_millis(40), |seen| {
             let mut shots = vec![seen.answer(|_| {})];
             for n in 0..left.min(2_000) {
                 left -= 1;
