@@ -49,6 +49,8 @@ fn sample(at: Instant, rtt: Option<f64>) -> Sample {
         source: Source::Icmp,
         signal: if rtt.is_some() { Signal::Good } else { Signal::Silent },
         per_reflector: [None; MAX_REFLECTORS],
+        candidates: [0; MAX_REFLECTORS],
+        waiting: [None; MAX_REFLECTORS],
         oldest_overdue: None,
     }
 }

@@ -104,6 +104,8 @@ fn sample(now: Instant, rtt: Option<Millis>) -> Sample {
         source: Source::Icmp,
         signal: if rtt.is_some() { Signal::Good } else { Signal::Silent },
         per_reflector,
+        candidates: [0; MAX_REFLECTORS],
+        waiting: [None; MAX_REFLECTORS],
         oldest_overdue: None,
     }
 }

@@ -315,12 +315,16 @@ impl Measure {
     /// The sample of this cycle.
     pub fn sample(&mut self, now: Instant) -> Sample {
         let least = self.settings.cycle * PATIENT_CYCLES;
-        let (oldest_overdue, all_overdue) = self.overdue(now, least);
+        let mut out = [None; MAX_CANDIDATES];
+        let (oldest_overdue, all_overdue) = self.overdue(now, least, &mut out);
         let window = (self.pacer.round(self.active_reflectors()) + self.settings.cycle).max(self.settings.cycle * 2);
         let mut per_reflector = [None; MAX_REFLECTORS];
+        let (mut candidates, mut waiting) = ([0; MAX_REFLECTORS], [None; MAX_REFLECTORS]);
         let mut fresh: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
-        let active = self.reflectors.iter().filter(|r| r.is_active());
-        for (place, reflector) in per_reflector.iter_mut().zip(active) {
+        let active = self.reflectors.iter().enumerate().filter(|(_, r)| r.is_active());
+        for (i, ((candidate, reflector), place)) in active.zip(&mut per_reflector).enumerate() {
+            candidates[i] = u8::try_from(candidate).unwrap_or(u8::MAX);
+            waiting[i] = out[candidate].map(|sent| now.since(sent));
             if let Some((_, rtt, at)) = reflector.newest
                 && now.since(at) <= window
             {
@@ -344,7 +348,19 @@ impl Measure {
         self.rotate(now);
         self.table.forget(now);
         let (rtt, renewed, source) = self.value(now, median, age);
-        Sample { at: now, rtt, renewed, age, fresh: count, source, signal: self.signal, per_reflector, oldest_overdue }
+        Sample {
+            at: now,
+            rtt,
+            renewed,
+            age,
+            fresh: count,
+            source,
+            signal: self.signal,
+            per_reflector,
+            candidates,
+            waiting,
+            oldest_overdue,
+        }
     }
 
     /// The value to decide on, and whether it is new.
@@ -399,16 +415,24 @@ impl Measure {
     /// The age of the oldest overdue probe, and whether all newest probes are overdue. Books an
     /// overdue probe once its neighbours prove that the line was up: else it is the line, not the
     /// reflector.
-    fn overdue(&mut self, now: Instant, least: Duration) -> (Option<Duration>, bool) {
+    fn overdue(
+        &mut self,
+        now: Instant,
+        least: Duration,
+        out: &mut [Option<Instant>; MAX_CANDIDATES],
+    ) -> (Option<Duration>, bool) {
         let mut oldest: Option<Duration> = None;
         let mut lost: heapless::Vec<(u64, usize), IN_FLIGHT> = heapless::Vec::new();
         for probe in self.table.outstanding() {
             let Some(reflector) = self.reflectors.get(probe.reflector) else { continue };
             let age = now.since(probe.sent);
+            let later = reflector.newest.is_some_and(|(number, ..)| number > probe.number);
+            if !later {
+                out[probe.reflector].get_or_insert(probe.sent); // the oldest comes first
+            }
             if age <= reflector.patience(least) {
                 continue;
             }
-            let later = reflector.newest.is_some_and(|(number, ..)| number > probe.number);
             if reflector.is_active() && !later {
                 oldest = Some(oldest.map_or(age, |o| o.max(age)));
             }

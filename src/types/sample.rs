@@ -60,8 +60,14 @@ pub struct Sample {
     pub source: Source,
     /// Quality of the measurement.
     pub signal: Signal,
-    /// The newest fresh round-trip time of each reflector.
+    /// The newest fresh round-trip time of each active reflector.
     pub per_reflector: [Option<Millis>; MAX_REFLECTORS],
+    /// Which candidate of the configuration each of them is: a reflector that gives way to another
+    /// takes its distance with it.
+    pub candidates: [u8; MAX_REFLECTORS],
+    /// How long the oldest probe to each of them has been out since its newest answer: while it is
+    /// out, a lower bound of the delay.
+    pub waiting: [Option<Duration>; MAX_REFLECTORS],
     /// How long the oldest probe that should have been answered has been out: a lower bound of
     /// the delay, known before any reply.
     pub oldest_overdue: Option<Duration>,
