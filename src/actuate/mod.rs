@@ -34,6 +34,9 @@ const DIRECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// does not make the law blind.
 const STARVED: u32 = 4;
 
+/// Time between statistics while a law is curious.
+const HURRIED: Duration = Duration::from_millis(200);
+
 /// The most events kept until the daemon takes them; taken after every request.
 const EVENTS: usize = 32;
 
@@ -85,6 +88,8 @@ pub struct Actuator {
     interfaces: Vec<Option<Text<32>>>,
     /// When each menu is to be read next; `None` for a menu in which we have no queue.
     read_at: [Option<Instant>; 2],
+    /// When each menu was read last.
+    list_at: [Instant; 2],
     resource_at: Instant,
     interface_due: Option<WanId>,
     info: RouterInfo,
@@ -130,6 +135,7 @@ impl Actuator {
             interfaces.iter().map(|i| Wan { check: i.as_ref().map(|_| DirectionCheck::default()), ..Wan::default() });
         Self {
             read_at: [uses(Menu::Tree), uses(Menu::Simple)],
+            list_at: [Instant::ZERO; 2],
             wans: wans.collect(),
             queues: queues.into_iter().map(Queue::new).collect(),
             budget: Budget::new(settings.writes_per_hour, settings.sectors_per_hour),
@@ -190,6 +196,15 @@ impl Actuator {
             }
         }
         self.loaded = loaded;
+    }
+
+    /// The law wants statistics sooner than usual.
+    pub fn hurry_statistics(&mut self, now: Instant) {
+        for (at, read) in self.read_at.iter_mut().zip(self.list_at) {
+            if let Some(at) = at {
+                *at = (*at).min((read + HURRIED).max(now));
+            }
+        }
     }
 
     /// The next request, when the link is free.
@@ -367,6 +382,7 @@ impl Actuator {
             }
         }
         self.read_at[menu_index(menu)] = Some(now + interval);
+        self.list_at[menu_index(menu)] = now;
         self.update_statistics(menu, exchange);
         self.interface_due = (0..self.wans.len())
             .filter(|&i| self.wans[i].check.as_ref().is_some_and(|c| c.verdict().is_none()))

@@ -6,7 +6,7 @@
 use super::fault::{Problem, Quantity};
 use super::preset::{self, Preset};
 use super::read::Section;
-use crate::decide::classic;
+use crate::decide::{adaptive, classic};
 use crate::types::{Bitrate, Duration, Millis, RateRange};
 
 /// Smallest and largest step per reference cycle that is a step.
@@ -48,6 +48,15 @@ pub(super) fn read(
         download: down?,
         upload: up?,
     })
+}
+
+/// What the adaptive law has beside the bounds, which it shares with the classic one.
+pub(super) fn adaptive(section: &Section<'_, '_>, preset: &Preset) -> Option<adaptive::Settings> {
+    let target = section.millis("target").or_else(|| Millis::new(preset.target_ms))?;
+    let jitter = section.millis("jitter").or_else(|| Millis::new(preset.jitter_ms))?;
+    let headroom = section.number_in("headroom", 0.5..=1.0).unwrap_or(preset.headroom);
+    let unbounded = RateRange::new(Bitrate::from_bps(1), Bitrate::from_bps(1))?;
+    Some(adaptive::Settings { baseline: jitter, jitter, target, headroom, ranges: [unbounded; 2] })
 }
 
 /// Thresholds that rise from state to state; the last one stands for those that do not exist.

@@ -57,7 +57,8 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
         section.fault("link", Problem::Missing { right: format!("one of {}", names.join(", ")) });
     }
     let preset = link.unwrap_or(Link::Cable).preset();
-    let _ = section.one_of("law", &[("classic", ())]);
+    let is_adaptive = section.one_of("law", &[("adaptive", true), ("classic", false)]).unwrap_or(false);
+    let adaptive = law::adaptive(section, &preset);
     let source = source(section);
     let measure = measure_settings(section, cycle);
     let (download, upload) = (section.section("download"), section.section("upload"));
@@ -87,7 +88,13 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
         exit_rates,
         safe_rates: safe_rates?,
         ranges: [law.download.range, law.upload.range],
-        law: decide::Settings::Classic(law),
+        law: if is_adaptive {
+            let ranges = [law.download.range, law.upload.range];
+            let baseline = law.baseline_initial;
+            decide::Settings::Adaptive(decide::adaptive::Settings { baseline, ranges, ..adaptive? })
+        } else {
+            decide::Settings::Classic(law)
+        },
     })
 }
 

@@ -150,11 +150,12 @@ impl<B: Board> Daemon<B> {
     fn measure_decide(&mut self, now: Instant, missed: u32) {
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
-        let mut loaded = false;
+        let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
             let stats = actuator.statistics(wan.id);
             let verdict = wan.cycle(now, stats, &mut tell);
             loaded |= wan.is_loaded(now, stats);
+            curious |= verdict.curious;
             if wan.has_measured() {
                 actuator.want(wan.id, [verdict.download.rate, verdict.upload.rate]);
             }
@@ -163,6 +164,9 @@ impl<B: Board> Daemon<B> {
             }
         }
         actuator.set_loaded(now, loaded);
+        if curious {
+            actuator.hurry_statistics(now);
+        }
         if missed > 0 {
             tell(EventKind::Overrun { cycles: missed, cause: self.heavy.unwrap_or(OverrunCause::Host) });
         }

@@ -157,6 +157,7 @@ impl Classic {
             load: self.millis(self.load),
             download: self.download.verdict(),
             upload: self.upload.verdict(),
+            curious: false,
         }
     }
 

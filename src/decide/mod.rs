@@ -6,6 +6,7 @@
 //!
 //! A law is a variant of [`Law`]; each law has a file of its own, with its settings beside it.
 
+pub mod adaptive;
 pub mod classic;
 
 use crate::types::{Bitrate, Instant, LinkStats, Millis, Sample, Verdict};
@@ -24,6 +25,8 @@ pub struct Input<'a> {
 /// Settings of the law chosen for a WAN.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settings {
+    /// Our own law.
+    Adaptive(adaptive::Settings),
     /// The original's law.
     Classic(classic::Settings),
 }
@@ -40,6 +43,8 @@ pub struct Learnt {
 /// A control law at work on one WAN.
 #[derive(Clone, Debug)]
 pub enum Law {
+    /// Our own law.
+    Adaptive(adaptive::Adaptive),
     /// The original's law.
     Classic(classic::Classic),
 }
@@ -49,6 +54,7 @@ impl Law {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         match settings {
+            Settings::Adaptive(s) => Self::Adaptive(adaptive::Adaptive::new(s)),
             Settings::Classic(s) => Self::Classic(classic::Classic::new(s)),
         }
     }
@@ -57,6 +63,7 @@ impl Law {
     /// the bounds of the present settings.
     pub fn restore(&mut self, learnt: Learnt) {
         match self {
+            Self::Adaptive(law) => law.restore(learnt),
             Self::Classic(law) => law.restore(learnt),
         }
     }
@@ -65,6 +72,7 @@ impl Law {
     #[must_use]
     pub fn learnt(&self) -> Learnt {
         match self {
+            Self::Adaptive(law) => law.learnt(),
             Self::Classic(law) => law.learnt(),
         }
     }
@@ -72,6 +80,7 @@ impl Law {
     /// One cycle.
     pub fn decide(&mut self, input: Input<'_>) -> Verdict {
         match self {
+            Self::Adaptive(law) => law.decide(input),
             Self::Classic(law) => law.decide(input),
         }
     }

@@ -47,6 +47,18 @@ pub enum Reason {
     Red,
     /// At the lowest rate the state allows.
     Floor,
+    /// Cut to what the line carries, as the slope of the delay tells.
+    Cut,
+    /// Below what the line carries, until the queue is gone.
+    Draining,
+    /// A higher rate is tried.
+    Probing,
+    /// The higher rate made delay: back.
+    ProbeFailed,
+    /// Nobody uses what there is.
+    Unused,
+    /// Cuts did not bend the delay: its cause is elsewhere.
+    NotOurs,
 }
 
 impl Reason {
@@ -57,11 +69,17 @@ impl Reason {
             Self::WarmingUp => "nothing measured yet",
             Self::NoSignal => "no fresh measurement, rate held",
             Self::Steady => "steady",
-            Self::Recovering => "delay low for long enough, rate rises",
+            Self::Recovering => "delay is low, rate rises",
             Self::Yellow => "delay above the green threshold, rate decays",
             Self::SoftRed => "delay above the soft-red threshold, rate held",
             Self::Red => "delay above the red threshold, rate cut",
             Self::Floor => "at the floor",
+            Self::Cut => "cut to what the line carries",
+            Self::Draining => "the queue drains",
+            Self::Probing => "a higher rate is tried",
+            Self::ProbeFailed => "the higher rate made delay, back",
+            Self::Unused => "the rate is not used up, held",
+            Self::NotOurs => "delay that our rates do not cause, rates as before",
         }
     }
 }
@@ -88,6 +106,8 @@ pub struct Verdict {
     pub download: DirectionVerdict,
     /// Away from us.
     pub upload: DirectionVerdict,
+    /// Fresh statistics would help now: something is happening that they tell more of than delay.
+    pub curious: bool,
 }
 
 impl Verdict {

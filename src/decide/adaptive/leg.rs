@@ -1,0 +1,405 @@
+//! One direction: the capacity that is believed, and where it is on its way.
+
+use super::{View, state_of};
+use crate::types::{Bitrate, Controlled, DirectionVerdict, Duration, Instant, RateRange, Reason, State};
+
+/// A direction counts as loaded from this part of its rate on, and as greedy (it would take more)
+/// from the second.
+const LOADED: f64 = 0.5;
+const GREEDY: f64 = 0.8;
+
+/// From this part on it is used to the full.
+const USED: f64 = 0.9;
+
+/// Below this part it is idle: its delay is that of the line.
+const IDLE: f64 = 0.2;
+
+/// Our own queue is not empty from so many bytes on: two full packets.
+const BACKLOG_BYTES: f64 = 3_000.0;
+
+/// Bits of a full packet on the wire.
+const PACKET_BITS: f64 = 1_514.0 * 8.0;
+
+/// Time in which a queue is drained (seconds): a rate of *C·(1 − q/T)* empties *q* in *T*.
+const DRAIN_S: f64 = 0.4;
+
+/// A drain never goes below this part of the capacity.
+const DRAIN_LEAST: f64 = 0.5;
+
+/// One cut takes at most this much: what is left of the rate.
+const CUT_LEAST: f64 = 0.3;
+
+/// A cut on probes that are still out, whose slope nobody knows.
+const CUT_BLIND: f64 = 0.5;
+
+/// A probe raises the rate by this much: from a headroom of 5 % it goes just above the capacity,
+/// which shows as 10 ms per second.
+const PROBE: f64 = 1.06;
+
+/// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
+const CLIMB: f64 = 1.25;
+
+/// A good rate is remembered for this long.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// First pause between probes, growth of the pause with each that fails, and the longest.
+const PROBE_FIRST: Duration = Duration::from_secs(3);
+const PROBE_GROWTH: f64 = 1.3;
+const PROBE_LAST: Duration = Duration::from_secs(12);
+
+/// After a drain the capacity is only an estimate, so the first probe comes soon.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The longest pause so soon after the capacity fell: it may well come back.
+const PROBE_SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(60);
+
+/// A drain that takes this many times its computed time without falling is futile.
+const SLACK: u32 = 2;
+
+/// Where a direction is on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// At a rate that is believed; probes next at the time given.
+    Steady { probe_at: Option<Instant> },
+    /// Tries a higher rate, from the rate given.
+    Trying { from: f64, since: Instant, climbing: bool },
+    /// Lets the queue drain: after a probe that failed, or after a cut.
+    Draining(Drain),
+}
+
+/// A queue that drains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Drain {
+    /// A probe has made it, which had to be expected; otherwise the line has changed.
+    probe: bool,
+    /// What the line is believed to carry.
+    capacity: f64,
+    /// The rate before it began, and what was sent then.
+    before: f64,
+    fed: f64,
+    /// When it began, when it was last corrected, and when it should be over.
+    begun: Instant,
+    since: Instant,
+    until: Instant,
+    /// The delay that is expected at most since the last correction.
+    excess: f64,
+}
+
+impl Drain {
+    /// One that begins now; the rest is to be filled in.
+    fn new(view: &View) -> Self {
+        let now = view.now;
+        // It grows on until the cut is felt.
+        let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
+        Self { probe: false, capacity: 0.0, before: 0.0, fed: 0.0, begun: now, since: now, until: now, excess }
+    }
+}
+
+/// Counters, as last read.
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    at: Instant,
+    /// bit/s.
+    achieved: Option<f64>,
+    queued: f64,
+}
+
+/// One direction. Rates in bit/s.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    range: RateRange,
+    rate: f64,
+    phase: Phase,
+    counters: Option<Counters>,
+    /// The highest rate that was used without delay since the capacity last fell.
+    proven: f64,
+    /// The last rate that was good before the capacity fell, and when that was.
+    good: Option<(f64, Instant)>,
+    pause: Duration,
+    futile: u32,
+    state: State,
+    reason: Reason,
+}
+
+impl Leg {
+    pub(super) fn new(range: RateRange) -> Self {
+        Self {
+            rate: range.ceiling().as_f64(),
+            range,
+            phase: Phase::Steady { probe_at: None },
+            counters: None,
+            proven: 0.0,
+            good: None,
+            pause: PROBE_FIRST,
+            futile: 0,
+            state: State::Green,
+            reason: Reason::WarmingUp,
+        }
+    }
+
+    pub(super) fn restore(&mut self, rate: Bitrate) {
+        self.rate = self.range.clamp(rate).rate().as_f64();
+    }
+
+    pub(super) fn rate(&self) -> Controlled {
+        self.range.clamp(Bitrate::from_f64(self.rate))
+    }
+
+    pub(super) fn verdict(&self) -> DirectionVerdict {
+        DirectionVerdict { state: self.state, rate: self.rate(), reason: self.reason }
+    }
+
+    pub(super) fn hold(&mut self, reason: Reason) {
+        self.reason = reason;
+    }
+
+    pub(super) fn forget_counters(&mut self) {
+        self.counters = None;
+    }
+
+    pub(super) fn read(&mut self, at: Instant, achieved: Option<Bitrate>, queued: u64) {
+        let queued = f64::from(u32::try_from(queued).unwrap_or(u32::MAX));
+        self.counters = Some(Counters { at, achieved: achieved.map(Bitrate::as_f64), queued });
+    }
+
+    /// Part of the rate that is used; `None` when nobody knows.
+    fn load(&self) -> Option<f64> {
+        Some(self.counters?.achieved? / self.rate)
+    }
+
+    /// Without counters every direction is suspected.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged()
+    }
+
+    pub(super) fn is_idle(&self, _now: Instant) -> bool {
+        self.load().is_some_and(|load| load < IDLE)
+    }
+
+    fn is_greedy(&self) -> bool {
+        self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
+    }
+
+    /// The rate is used to the full.
+    fn is_used(&self) -> bool {
+        self.counters.is_some() && (self.load().is_some_and(|load| load >= USED) || self.is_backlogged())
+    }
+
+    /// Packets wait in our own queue: the shaper is the bottleneck.
+    pub(super) fn is_backlogged(&self) -> bool {
+        self.counters.is_some_and(|c| c.queued >= BACKLOG_BYTES)
+    }
+
+    /// Time of a full packet on the wire (milliseconds).
+    pub(super) fn serialization_ms(&self) -> f64 {
+        PACKET_BITS / self.rate * 1e3
+    }
+
+    pub(super) const fn is_trying(&self) -> bool {
+        matches!(self.phase, Phase::Trying { .. })
+    }
+
+    pub(super) const fn is_blamed(&self) -> bool {
+        matches!(self.phase, Phase::Draining(_))
+    }
+
+    pub(super) const fn futile(&self) -> u32 {
+        self.futile
+    }
+
+    /// A higher rate, within bounds.
+    fn set(&mut self, rate: f64) {
+        self.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
+    }
+
+    /// What arrives at the line's queue.
+    fn arrival(&self) -> f64 {
+        match self.counters.and_then(|c| c.achieved) {
+            Some(achieved) if !self.is_greedy() => achieved.clamp(LOADED * self.rate, self.rate),
+            _ => self.rate,
+        }
+    }
+
+    /// Delay rises because of this direction: what the line carries, and down to it.
+    pub(super) fn alarm(&mut self, view: &View, since: Instant) {
+        let (before, fed, begun) = match self.phase {
+            Phase::Draining(drain) => {
+                let acts = view.now.since(drain.since) >= view.dead;
+                if view.now < drain.until && (acts || view.bound < 1.3 * drain.excess) {
+                    return; // the cut has not had its time yet
+                }
+                // What is seen now was still caused by what was sent before the cut.
+                (drain.before, if acts { self.arrival() } else { drain.fed }, drain.begun)
+            }
+            Phase::Trying { from, .. } => (from, self.arrival(), view.now),
+            Phase::Steady { .. } => (self.rate, self.arrival(), view.now),
+        };
+        let counted = self.counters.filter(|c| c.at > since + view.dead).and_then(|c| c.achieved);
+        let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
+        if let Some(counted) = counted.filter(|counted| *counted < capacity) {
+            capacity = counted.max(CUT_LEAST * fed);
+        }
+        if view.excess < view.rise && view.slope <= 0.0 {
+            capacity = CUT_BLIND * fed; // only probes that are still out tell of it
+        }
+        match self.phase {
+            Phase::Trying { from, .. } => capacity = capacity.max(from.min(self.rate)), // carried a moment ago
+            Phase::Draining(drain) => capacity = capacity.min(drain.capacity),          // a cut never raises
+            Phase::Steady { .. } => {}
+        }
+        self.drain(view, Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) });
+    }
+
+    /// Below the capacity for as long as the queue needs to drain.
+    fn drain(&mut self, view: &View, drain: Drain) {
+        let rate = drain.capacity * (1.0 - view.queue() / DRAIN_S).max(DRAIN_LEAST);
+        self.set(rate.min(drain.capacity * view.headroom));
+        self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
+        if self.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
+            self.good = Some((self.proven, view.now));
+        }
+        self.proven = self.proven.min(self.rate);
+        self.reason = Reason::Cut;
+    }
+
+    /// When the queue is gone at this rate, if the line carries that much.
+    fn drained_at(&self, view: &View, capacity: f64) -> Instant {
+        let time = if capacity > self.rate { view.queue() * capacity / (capacity - self.rate) } else { DRAIN_S };
+        view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, 2.0 * DRAIN_S))
+    }
+
+    /// One cycle.
+    pub(super) fn step(&mut self, view: &View) {
+        match self.phase {
+            Phase::Steady { probe_at } => self.steady(view, probe_at),
+            Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
+            Phase::Draining(drain) => self.draining(view, drain),
+        }
+        let (cutting, draining) = match self.phase {
+            Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
+            _ => (false, false),
+        };
+        self.state = state_of(view, cutting, draining);
+    }
+
+    fn steady(&mut self, view: &View, probe_at: Option<Instant>) {
+        let quiet = view.bound < view.rise;
+        if quiet && self.is_used() {
+            self.proven = self.proven.max(self.rate);
+        }
+        let at_ceiling = self.rate >= self.range.ceiling().as_f64();
+        let Some(at) = probe_at else {
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        };
+        self.reason = match (at_ceiling, self.is_greedy()) {
+            (true, _) => Reason::Steady,
+            (false, false) => Reason::Unused,
+            (false, true) => Reason::Steady,
+        };
+        if at_ceiling || !quiet || !self.is_greedy() || view.now < at {
+            return;
+        }
+        let climbing = self.goal(view).is_some_and(|good| good > self.rate);
+        self.try_higher(view, PROBE, climbing);
+    }
+
+    /// Soon after a fall the capacity may well come back; later probes are rarer.
+    fn longest_pause(&self, view: &View) -> Duration {
+        let fallen = self.good.is_some_and(|(good, at)| good > self.rate && view.now.since(at) < SOON);
+        if fallen { PROBE_SOON } else { PROBE_LAST }
+    }
+
+    /// The rate that was good, while it is remembered.
+    fn goal(&self, view: &View) -> Option<f64> {
+        self.good.filter(|(_, at)| view.now.since(*at) < REMEMBER).map(|(rate, _)| rate)
+    }
+
+    fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
+        let from = self.rate;
+        self.set(from * factor);
+        self.phase = Phase::Trying { from, since: view.now, climbing };
+        self.reason = if climbing { Reason::Recovering } else { Reason::Probing };
+    }
+
+    /// A higher rate proves itself when the delay has had time to answer and has not.
+    fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
+        if view.excess > view.rise {
+            // Not yet an alarm, but enough to know. What was carried before still is.
+            let fed = self.arrival();
+            self.set(from);
+            let capacity = from / view.headroom;
+            let until = self.drained_at(view, capacity);
+            self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..Drain::new(view) });
+            self.reason = Reason::ProbeFailed;
+            return;
+        }
+        let seen = self.counters.is_some_and(|c| c.at > since + view.dead);
+        let waited = view.now.since(since);
+        let known = if self.counters.is_some() { seen } else { waited >= view.dead * 3 };
+        if waited < view.dead + Duration::from_millis(100) || !known {
+            return;
+        }
+        if !self.is_greedy() {
+            // Nobody uses it: nothing is proven, and nothing is wrong.
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        }
+        self.pause = PROBE_FIRST;
+        if self.rate >= self.range.ceiling().as_f64() {
+            self.phase = Phase::Steady { probe_at: None };
+            return;
+        }
+        let goal = self.goal(view).filter(|good| climbing && *good > self.rate * PROBE);
+        self.try_higher(view, if goal.is_some() { CLIMB } else { PROBE }, climbing);
+    }
+
+    fn draining(&mut self, view: &View, drain: Drain) {
+        if view.bound < view.rise {
+            if !drain.probe && view.now.since(drain.begun) < view.dead {
+                if view.excess >= view.rise {
+                    return;
+                }
+                // Gone before the cut can have had any effect: it was no queue of ours.
+                self.set(drain.before);
+            } else if !drain.probe {
+                self.set(drain.capacity * view.headroom);
+            }
+            self.pause =
+                if drain.probe { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
+            self.futile = 0;
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            self.reason = if drain.probe { Reason::ProbeFailed } else { Reason::Recovering };
+            return;
+        }
+        // What passed while the queue stood is what the line carries, or a little more.
+        let counted = self.counters.filter(|c| c.at > drain.since).and_then(|c| c.achieved);
+        let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
+        if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
+            return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
+        }
+        self.reason = Reason::Draining;
+        if view.now < drain.until {
+            return;
+        }
+        if view.bound < 0.7 * drain.excess.max(view.rise) {
+            // It falls, only slower than computed: the line carries a little less than believed.
+            self.drain(view, Drain { capacity: 0.95 * drain.capacity, ..next });
+            self.reason = Reason::Draining;
+        } else if view.now >= drain.until + view.dead * SLACK {
+            self.futile += 1;
+            self.drain(view, Drain { probe: false, capacity: 0.7 * drain.capacity, ..next });
+        }
+    }
+
+    /// The delay is not ours: as before the cuts.
+    pub(super) fn take_back(&mut self) {
+        if let Phase::Draining(drain) = self.phase {
+            self.set(drain.before);
+        }
+        self.futile = 0;
+        self.phase = Phase::Steady { probe_at: None };
+        self.reason = Reason::NotOurs;
+    }
+}

@@ -1,0 +1,268 @@
+//! The adaptive law: cut once to what the line carries, let the queue drain, come back at once,
+//! then probe gently. `docs/control-law.md` derives it and gives the reason of every constant.
+//!
+//! Theory of operation. A FIFO of capacity *C* fed at rate *R* grows by *R/C − 1* seconds per
+//! second. So the slope of the delay tells the capacity without trying rates one by one, and a
+//! queue of *q* seconds drains in *q·C/(C−R)*. The [`sensor`] gives delay and slope; an alarm (a
+//! CUSUM scaled to the line's own jitter) starts an episode; [`leg`] holds, for each direction,
+//! the capacity that is believed and where the direction is on its way: steady, probing, climbing,
+//! draining. Which direction is to blame is read from the router's counters: the one that is
+//! loaded while our own queue there is empty, because the packets wait further down. Where cuts
+//! don't bend the delay, it is not ours, and the cuts are taken back.
+
+mod leg;
+mod sensor;
+
+use super::{Input, Learnt};
+use crate::types::{Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict};
+use leg::Leg;
+use sensor::Sensor;
+
+/// The cycle in which the CUSUM's figures are given.
+const REFERENCE_S: f64 = 0.05;
+
+/// Statistics older than this say nothing about the present.
+const STALE: Duration = Duration::from_millis(2500);
+
+/// How long an alarm waits for statistics that can tell two loaded directions apart…
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// …unless the delay is this high by then (milliseconds): then both are cut.
+const URGENT_MS: f64 = 60.0;
+
+/// After this many cuts that did not bend the delay it is not ours.
+const FUTILE: u32 = 2;
+
+/// Settings of the adaptive law for one WAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// RTT of the idle line to begin with.
+    pub baseline: Millis,
+    /// Usual delay of an idle line of this kind above its minimum, to begin with.
+    pub jitter: Millis,
+    /// Delay above the usual that is an alarm, on a line without jitter.
+    pub target: Millis,
+    /// Part of the capacity that is used (0.5 to 1): the rest keeps the queue empty.
+    pub headroom: f64,
+    /// Bounds of download and upload.
+    pub ranges: [RateRange; 2],
+}
+
+/// What all directions of a WAN share in one cycle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    now: Instant,
+    /// Delay above the usual by replies, and with probes still out (milliseconds).
+    excess: f64,
+    bound: f64,
+    /// Growth of the delay (seconds per second), as replies show it.
+    slope: f64,
+    /// Excess that is more than noise.
+    rise: f64,
+    /// From a decision to its effect in the samples, without the queue.
+    dead: Duration,
+    headroom: f64,
+}
+
+impl View {
+    /// The queue in seconds, as far as anything is known of it.
+    fn queue(&self) -> f64 {
+        (self.bound / 1e3).max(0.0)
+    }
+}
+
+/// The adaptive law at work on one WAN.
+#[derive(Clone, Debug)]
+pub struct Adaptive {
+    settings: Settings,
+    sensor: Sensor,
+    legs: [Leg; 2],
+    /// CUSUM of the excess, and since when it is above zero.
+    sum: f64,
+    rising: Option<Instant>,
+    /// Delay that turned out not to be ours: what is usual until it goes away.
+    foreign: f64,
+    last: Option<Instant>,
+    stats_at: Option<Instant>,
+    latency: Duration,
+}
+
+impl Adaptive {
+    /// Starts at the ceilings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            sensor: Sensor::new(settings.baseline, settings.jitter),
+            legs: settings.ranges.map(Leg::new),
+            sum: 0.0,
+            rising: None,
+            foreign: 0.0,
+            last: None,
+            stats_at: None,
+            latency: Duration::from_millis(50),
+            settings,
+        }
+    }
+
+    /// See [`super::Law::restore`].
+    pub fn restore(&mut self, learnt: Learnt) {
+        self.sensor.restore(learnt.baseline);
+        for (leg, rate) in self.legs.iter_mut().zip(learnt.rates) {
+            leg.restore(rate);
+        }
+    }
+
+    /// See [`super::Law::learnt`].
+    #[must_use]
+    pub fn learnt(&self) -> Learnt {
+        Learnt {
+            baseline: self.millis(self.sensor.levels().0),
+            rates: Direction::BOTH.map(|d| self.leg(d).rate().rate()),
+        }
+    }
+
+    fn leg(&self, direction: Direction) -> &Leg {
+        &self.legs[direction.index()]
+    }
+
+    fn millis(&self, ms: f64) -> Millis {
+        Millis::new(ms).unwrap_or(self.settings.baseline)
+    }
+
+    /// See [`super::Law::decide`].
+    pub fn decide(&mut self, input: Input<'_>) -> Verdict {
+        let now = input.now;
+        self.read(now, input.stats);
+        let elapsed = self.last.map_or(REFERENCE_S, |last| now.since(last).as_secs_f64()).min(1.0);
+        self.last = Some(now);
+        match input.sample.signal {
+            Signal::Good => {
+                let idle = self.legs.iter().all(|leg| leg.is_idle(now));
+                let ours = self.legs.iter().any(Leg::is_blamed);
+                self.sensor.see(now, input.sample, idle, ours);
+                let view = self.view(now);
+                self.watch(&view, elapsed);
+                for leg in &mut self.legs {
+                    leg.step(&view);
+                }
+                self.give_up(&view);
+            }
+            signal => {
+                let reason = if signal == Signal::WarmingUp { Reason::WarmingUp } else { Reason::NoSignal };
+                self.legs.iter_mut().for_each(|leg| leg.hold(reason));
+                (self.sum, self.rising) = (0.0, None);
+            }
+        }
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Verdict {
+        let (baseline, load) = self.sensor.levels();
+        let [download, upload] = Direction::BOTH.map(|d| self.leg(d).verdict());
+        let curious = self.rising.is_some() || self.legs.iter().any(|leg| leg.is_trying() || leg.is_blamed());
+        Verdict { baseline: self.millis(baseline), load: self.millis(load), download, upload, curious }
+    }
+
+    /// New statistics, if there are any.
+    fn read(&mut self, now: Instant, stats: Option<&LinkStats>) {
+        let Some(stats) = stats.filter(|s| now.since(s.at) < STALE) else {
+            self.legs.iter_mut().for_each(Leg::forget_counters);
+            return;
+        };
+        if self.stats_at == Some(stats.at) {
+            return;
+        }
+        self.stats_at = Some(stats.at);
+        let latency = (stats.uncertainty * 2).min(Duration::from_secs(1));
+        self.latency = (self.latency * 3 + latency) / 4;
+        for direction in Direction::BOTH {
+            let i = direction.index();
+            self.legs[i].read(stats.at, stats.achieved[i], stats.queued_bytes[i]);
+        }
+    }
+
+    fn view(&self, now: Instant) -> View {
+        let spread = self.sensor.spread();
+        let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
+        let serialization = self.legs.iter().map(Leg::serialization_ms).fold(0.0, f64::max);
+        View {
+            now,
+            excess: self.sensor.excess() - self.foreign,
+            bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
+            slope: self.sensor.slope(),
+            rise: (3.0 * spread).max(3.0).max(serialization),
+            dead: rtt + self.latency + Duration::from_millis(100),
+            headroom: self.settings.headroom,
+        }
+    }
+
+    /// Alarm or not, and against whom.
+    fn watch(&mut self, view: &View, elapsed: f64) {
+        // What is not ours fades with it.
+        self.foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
+        let drift = (0.5 * view.rise).max(2.0);
+        self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
+        self.rising = if self.sum > 0.0 { Some(self.rising.unwrap_or(view.now)) } else { None };
+        let Some(since) = self.rising else { return };
+        let threshold = self.settings.target.get().max(2.0 * view.rise);
+        if self.sum < threshold || view.bound < view.rise {
+            return;
+        }
+        let blamed = self.blame(view, since);
+        if blamed.iter().any(|b| *b) {
+            for (leg, _) in self.legs.iter_mut().zip(blamed).filter(|(_, b)| *b) {
+                leg.alarm(view, since);
+            }
+            (self.sum, self.rising) = (0.0, None);
+        }
+    }
+
+    /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two
+    /// loaded ones that whose packets do not wait in our own queue.
+    fn blame(&self, view: &View, since: Instant) -> [bool; 2] {
+        let trying = self.legs.each_ref().map(Leg::is_trying);
+        if trying.iter().any(|t| *t) {
+            return trying;
+        }
+        let draining = self.legs.each_ref().map(Leg::is_blamed);
+        if draining.iter().any(|d| *d) {
+            return draining;
+        }
+        let loaded = self.legs.each_ref().map(|leg| leg.is_loaded());
+        let fresh = self.stats_at.is_some_and(|at| at > since + self.latency);
+        if fresh {
+            let empty = self.legs.each_ref().map(|leg| !leg.is_backlogged());
+            let guilty = [0, 1].map(|i| loaded[i] && empty[i]);
+            if guilty.iter().any(|g| *g) {
+                return guilty;
+            }
+        }
+        let one = loaded.iter().filter(|l| **l).count() == 1;
+        let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;
+        if one || waited || self.stats_at.is_none() { loaded } else { [false; 2] }
+    }
+
+    /// Cuts that don't bend the delay are taken back.
+    fn give_up(&mut self, view: &View) {
+        if self.legs.iter().any(|leg| leg.futile() >= FUTILE) {
+            for leg in &mut self.legs {
+                leg.take_back();
+            }
+            self.foreign += view.excess.max(0.0);
+            (self.sum, self.rising) = (0.0, None);
+        }
+    }
+}
+
+/// The state that a delay is told as.
+fn state_of(view: &View, cutting: bool, draining: bool) -> State {
+    if cutting {
+        State::Red
+    } else if draining {
+        State::SoftRed
+    } else if view.excess > view.rise {
+        State::Yellow
+    } else {
+        State::Green
+    }
+}
