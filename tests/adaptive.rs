@@ -45,25 +45,31 @@ fn trace(world: &SharedWorld, law: &str, direction: Direction, until: f64) -> Ve
 fn a_step_down_and_up() {
     for (direction, down, up) in [(Direction::Download, 30, 12), (Direction::Upload, 10, 4)] {
         for law in ["classic", "adaptive"] {
-            let world = world(1);
-            set_flows(&world, direction, 4);
-            lock(&world).at(at(20.0), Action::Capacity(0, direction, mbps(up)));
-            lock(&world).at(at(50.0), Action::Capacity(0, direction, mbps(down)));
-            let rows = trace(&world, law, direction, 80.0);
-            let part = |from: usize, to: usize| {
-                let mut delays: Vec<f64> = rows[from * 10..to * 10].iter().map(|r| r.0).collect();
-                delays.sort_by(f64::total_cmp);
-                let used: f64 = rows[from * 10..to * 10].iter().map(|r| r.1).sum::<f64>() / delays.len() as f64;
-                (delays[delays.len() * 95 / 100], *delays.last().unwrap(), used)
-            };
-            eprintln!(
-                "{law} {direction:?}: before {:?}, low {:?} later {:?}, again {:?} later {:?}",
-                part(5, 20),
-                part(20, 25),
-                part(25, 50),
-                part(50, 55),
-                part(55, 80)
-            );
+            let mut all = [[0.0_f64; 3]; 5];
+            const SEEDS: u64 = 10;
+            for seed in 1..=SEEDS {
+                let world = world(seed);
+                set_flows(&world, direction, 4);
+                lock(&world).at(at(20.0), Action::Capacity(0, direction, mbps(up)));
+                lock(&world).at(at(50.0), Action::Capacity(0, direction, mbps(down)));
+                let rows = trace(&world, law, direction, 80.0);
+                let part = |from: usize, to: usize| {
+                    let mut delays: Vec<f64> = rows[from * 10..to * 10].iter().map(|r| r.0).collect();
+                    delays.sort_by(f64::total_cmp);
+                    let used: f64 = rows[from * 10..to * 10].iter().map(|r| r.1).sum::<f64>() / delays.len() as f64;
+                    [delays[delays.len() * 95 / 100], *delays.last().unwrap(), used]
+                };
+                for (sum, part) in
+                    all.iter_mut().zip([part(5, 20), part(20, 25), part(25, 50), part(50, 55), part(55, 80)])
+                {
+                    for (s, p) in sum.iter_mut().zip(part) {
+                        *s += p / SEEDS as f64;
+                    }
+                }
+            }
+            for (name, [p95, peak, used]) in ["before", "fallen", "low", "risen", "high"].iter().zip(all) {
+                eprintln!("{law:9} {:9} {name:7} p95 {p95:6.1} peak {peak:6.1} used {used:.3}", direction.name());
+            }
         }
     }
 }

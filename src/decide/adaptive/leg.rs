@@ -44,14 +44,14 @@ const REMEMBER: Duration = Duration::from_secs(600);
 
 /// First pause between probes, growth of the pause with each that fails, and the longest.
 const PROBE_FIRST: Duration = Duration::from_secs(3);
-const PROBE_GROWTH: f64 = 1.3;
-const PROBE_LAST: Duration = Duration::from_secs(12);
+const PROBE_GROWTH: f64 = 1.6;
+const PROBE_LAST: Duration = Duration::from_secs(15);
 
 /// After a drain the capacity is only an estimate, so the first probe comes soon.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_secs(4);
+const PROBE_SOON: Duration = Duration::from_millis(3500);
 const SOON: Duration = Duration::from_secs(60);
 
 /// A drain that takes this many times its computed time without falling is futile.
@@ -328,10 +328,10 @@ impl Leg {
         if view.excess > view.rise {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.arrival();
-            self.set(from);
-            let capacity = from / view.headroom;
+            let (capacity, drain) = (from / view.headroom, Drain::new(view));
+            self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
             let until = self.drained_at(view, capacity);
-            self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..Drain::new(view) });
+            self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
@@ -363,7 +363,7 @@ impl Leg {
                 }
                 // Gone before the cut can have had any effect: it was no queue of ours.
                 self.set(drain.before);
-            } else if !drain.probe {
+            } else {
                 self.set(drain.capacity * view.headroom);
             }
             self.pause =
