@@ -141,7 +141,8 @@ fn restored_rates_are_clamped() {
 #[test]
 fn weights_survive_the_configuration_to_the_last_bit() {
     let golden = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fiber.toml")).unwrap();
-    let Settings::Classic(settings) = &parse(&golden).wans[0].law;
+    let parsed = parse(&golden);
+    let Settings::Classic(settings) = &parsed.wans[0].law else { panic!("the golden files say classic") };
     assert_eq!(settings.load_weight.to_bits(), 0.05f64.to_bits());
     assert_eq!(settings.baseline_weight.to_bits(), 0.001f64.to_bits());
 }

@@ -39,7 +39,7 @@ fn good(text: &str) -> Config {
 }
 
 fn law(config: &Config) -> &classic::Settings {
-    let Settings::Classic(settings) = &config.wans[0].law;
+    let Settings::Classic(settings) = &config.wans[0].law else { panic!("classic") };
     settings
 }
 
@@ -243,7 +243,7 @@ fn each_fault_alone() {
         ("name = \"cable\"", "name = \"a/b\"", "letters, digits"),
         ("link = \"cable\"\n", "", "one of cable, dsl, fiber, lte, starlink"),
         ("link = \"cable\"", "link = \"modem\"", "must be one of: cable, dsl, fiber, lte, starlink"),
-        ("link = ", "law = \"fuzzy\"\nlink = ", "must be one of: classic"),
+        ("link = ", "law = \"fuzzy\"\nlink = ", "must be one of: adaptive, classic"),
         ("link = ", "reflectors = []\nlink = ", "at least one address"),
         ("link = ", "reflectors = [\"1.1.1.1\", \"dns.google\"]\nlink = ", "\"dns.google\" is none"),
         ("link = ", "reflectors = [\"1.1.1.1\", \"1.1.1.1\"]\nlink = ", "stands there twice"),

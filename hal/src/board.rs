@@ -325,7 +325,9 @@ pub trait Board {
     /// 64 unpredictable bits (seeded, hence predictable, on the simulator).
     fn entropy(&mut self) -> u64;
 
-    /// Sleeps until `until`, or until something is ready. The only call that blocks.
+    /// Sleeps until `until`, or until the link, a TCP probe or a signal has news. The only call that
+    /// blocks. Echo replies are told of, but do not end the sleep: they carry the time of their
+    /// arrival, and a wake-up for each would be most of the loop's work.
     fn wait(&mut self, until: Instant) -> Ready;
 
     /// Opens the ICMP sockets (IPv4 and IPv6, as far as the machine has them) of a WAN, replacing

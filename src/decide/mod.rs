@@ -24,6 +24,7 @@ pub struct Input<'a> {
 
 /// Settings of the law chosen for a WAN.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one for each WAN, in place from the start")]
 pub enum Settings {
     /// Our own law.
     Adaptive(adaptive::Settings),
@@ -42,6 +43,7 @@ pub struct Learnt {
 
 /// A control law at work on one WAN.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each WAN, in place from the start")]
 pub enum Law {
     /// Our own law.
     Adaptive(adaptive::Adaptive),

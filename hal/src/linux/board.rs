@@ -26,8 +26,6 @@ const TIMER: Token = Token(0);
 const SIGNAL: Token = Token(1);
 const LINK: Token = Token(2);
 const TCP: Token = Token(3);
-/// The socket of family *f* of WAN *i* has token `ECHO + 2 i + f`.
-const ECHO: usize = 16;
 
 /// A wall clock that moved this much against the monotonic one was set, not slewed.
 const CLOCK_STEP: u128 = 1_000_000;
@@ -51,6 +49,8 @@ struct WanSockets {
 #[derive(Debug)]
 pub struct LinuxBoard {
     poll: Poll,
+    /// The probe sockets, looked at after every sleep but no reason to end one.
+    echo_poll: Poll,
     events: Events,
     timer: Timer,
     signals: Option<Signals>,
@@ -74,6 +74,7 @@ impl LinuxBoard {
         poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(Self {
             poll,
+            echo_poll: Poll::new()?,
             events: Events::with_capacity(64),
             timer,
             signals: None,
@@ -118,7 +119,7 @@ impl LinuxBoard {
     fn drop_sockets(&mut self, wan: WanId) {
         for slot in &mut self.wans[wan.index()].echo {
             if let Some(socket) = slot.take() {
-                let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+                let _ = self.echo_poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
             }
         }
     }
@@ -134,11 +135,9 @@ impl LinuxBoard {
                     let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
                     self.link.progress(event.is_readable() || failed, event.is_writable() || failed);
                 }
-                TCP => ready.tcp = true,
-                Token(echo) => self.unread |= 1 << ((echo - ECHO) / 2),
+                _ => ready.tcp = true,
             }
         }
-        ready.wans = self.unread;
         ready.link = true;
         ready
     }
@@ -172,7 +171,13 @@ impl Board for LinuxBoard {
         let timeout = at_once.then_some(Duration::ZERO);
         // The only error is EINTR; the caller looks at the clock in any case.
         let _ = self.poll.poll(&mut self.events, timeout);
-        let ready = self.sort_events();
+        let mut ready = self.sort_events();
+        let _ = self.echo_poll.poll(&mut self.events, Some(Duration::ZERO));
+        for event in &self.events {
+            let Token(place) = event.token();
+            self.unread |= 1 << (place / 2);
+        }
+        ready.wans = self.unread;
         let now = offset();
         self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
         ready
@@ -190,9 +195,10 @@ impl Board for LinuxBoard {
             let index = usize::from(family == Family::V6);
             match EchoSocket::open(family, source, ident) {
                 Ok(socket) => {
-                    let token = Token(ECHO + 2 * wan.index() + index);
-                    let registered =
-                        self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);
+                    // The family is of no interest to whoever reads: both are read.
+                    let token = Token(2 * wan.index() + index);
+                    let mut source = SourceFd(&socket.as_raw_fd());
+                    let registered = self.echo_poll.registry().register(&mut source, token, Interest::READABLE);
                     registered.map_err(|e| OpenError::Os(e.raw_os_error().unwrap_or(0)))?;
                     self.wans[wan.index()].echo[index] = Some(socket);
                 }

@@ -282,12 +282,9 @@ impl Board for SimBoard {
     }
 }
 
-/// Whether anything is ready that is not known yet.
+/// Whether anything that ends a sleep is ready and not known yet.
 const fn is_news(ready: &Ready, known: &Ready) -> bool {
-    ready.wans & !known.wans != 0
-        || ready.tcp && !known.tcp
-        || ready.link && !known.link
-        || ready.signal && !known.signal
+    ready.tcp && !known.tcp || ready.link && !known.link || ready.signal && !known.signal
 }
 
 #[cfg(test)]
