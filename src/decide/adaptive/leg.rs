@@ -11,9 +11,6 @@ const GREEDY: f64 = 0.8;
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
 
-/// Below this part it is idle: its delay is that of the line.
-const IDLE: f64 = 0.2;
-
 /// Our own queue is not empty from so many bytes on: two full packets.
 const BACKLOG_BYTES: f64 = 3_000.0;
 
@@ -173,10 +170,6 @@ impl Leg {
         self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged()
     }
 
-    pub(super) fn is_idle(&self, _now: Instant) -> bool {
-        self.load().is_some_and(|load| load < IDLE)
-    }
-
     fn is_greedy(&self) -> bool {
         self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
     }
@@ -208,6 +201,13 @@ impl Leg {
         self.futile
     }
 
+    /// When and at which rate traffic passed, if it was not our own shaper that held it back: then
+    /// it was the line.
+    fn limited_below(&self) -> Option<(Instant, f64)> {
+        let counters = self.counters.filter(|c| c.queued < BACKLOG_BYTES)?;
+        counters.achieved.filter(|achieved| *achieved < USED * self.rate).map(|achieved| (counters.at, achieved))
+    }
+
     /// A higher rate, within bounds.
     fn set(&mut self, rate: f64) {
         self.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
@@ -235,7 +235,7 @@ impl Leg {
             Phase::Trying { from, .. } => (from, self.arrival(), view.now),
             Phase::Steady { .. } => (self.rate, self.arrival(), view.now),
         };
-        let counted = self.counters.filter(|c| c.at > since + view.dead).and_then(|c| c.achieved);
+        let counted = self.limited_below().filter(|(at, _)| *at > since + view.dead).map(|(_, rate)| rate);
         let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
         if let Some(counted) = counted.filter(|counted| *counted < capacity) {
             capacity = counted.max(CUT_LEAST * fed);
@@ -269,10 +269,11 @@ impl Leg {
         view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, 2.0 * DRAIN_S))
     }
 
-    /// One cycle.
-    pub(super) fn step(&mut self, view: &View) {
+    /// One cycle. `alone`: the other direction neither tries a rate nor drains a queue, so that what is seen
+    /// is ours.
+    pub(super) fn step(&mut self, view: &View, alone: bool) {
         match self.phase {
-            Phase::Steady { probe_at } => self.steady(view, probe_at),
+            Phase::Steady { probe_at } => self.steady(view, probe_at, alone),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
             Phase::Draining(drain) => self.draining(view, drain),
         }
@@ -283,7 +284,7 @@ impl Leg {
         self.state = state_of(view, cutting, draining);
     }
 
-    fn steady(&mut self, view: &View, probe_at: Option<Instant>) {
+    fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
         let quiet = view.bound < view.rise;
         if quiet && self.is_used() {
             self.proven = self.proven.max(self.rate);
@@ -298,7 +299,7 @@ impl Leg {
             (false, false) => Reason::Unused,
             (false, true) => Reason::Steady,
         };
-        if at_ceiling || !quiet || !self.is_greedy() || view.now < at {
+        if at_ceiling || !quiet || !alone || !self.is_greedy() || view.now < at {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.rate);
@@ -374,7 +375,7 @@ impl Leg {
             return;
         }
         // What passed while the queue stood is what the line carries, or a little more.
-        let counted = self.counters.filter(|c| c.at > drain.since).and_then(|c| c.achieved);
+        let counted = self.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
         if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
@@ -390,6 +391,15 @@ impl Leg {
         } else if view.now >= drain.until + view.dead * SLACK {
             self.futile += 1;
             self.drain(view, Drain { probe: false, capacity: 0.7 * drain.capacity, ..next });
+        }
+    }
+
+    /// The other direction makes delay: what is tried now proves nothing.
+    pub(super) fn abandon(&mut self, view: &View) {
+        if let Phase::Trying { from, .. } = self.phase {
+            self.set(from);
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            self.reason = Reason::Steady;
         }
     }
 

@@ -137,13 +137,16 @@ impl Adaptive {
         self.last = Some(now);
         match input.sample.signal {
             Signal::Good => {
-                let idle = self.legs.iter().all(|leg| leg.is_idle(now));
+                // Without an episode there is no queue of ours: what is seen is the line.
+                let idle = self.rising.is_none() && !self.legs.iter().any(|leg| leg.is_trying() || leg.is_blamed());
                 let ours = self.legs.iter().any(Leg::is_blamed);
                 self.sensor.see(now, input.sample, idle, ours);
                 let view = self.view(now);
                 self.watch(&view, elapsed);
-                for leg in &mut self.legs {
-                    leg.step(&view);
+                for i in 0..self.legs.len() {
+                    let other = &self.legs[1 - i];
+                    let alone = !other.is_trying() && !other.is_blamed();
+                    self.legs[i].step(&view, alone);
                 }
                 self.give_up(&view);
             }
@@ -210,8 +213,8 @@ impl Adaptive {
         }
         let blamed = self.blame(view, since);
         if blamed.iter().any(|b| *b) {
-            for (leg, _) in self.legs.iter_mut().zip(blamed).filter(|(_, b)| *b) {
-                leg.alarm(view, since);
+            for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
+                if guilty { leg.alarm(view, since) } else { leg.abandon(view) }
             }
             (self.sum, self.rising) = (0.0, None);
         }
@@ -220,21 +223,16 @@ impl Adaptive {
     /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two
     /// loaded ones that whose packets do not wait in our own queue.
     fn blame(&self, view: &View, since: Instant) -> [bool; 2] {
-        let trying = self.legs.each_ref().map(Leg::is_trying);
-        if trying.iter().any(|t| *t) {
-            return trying;
-        }
-        let draining = self.legs.each_ref().map(Leg::is_blamed);
-        if draining.iter().any(|d| *d) {
-            return draining;
-        }
-        let loaded = self.legs.each_ref().map(|leg| leg.is_loaded());
-        let fresh = self.stats_at.is_some_and(|at| at > since + self.latency);
-        if fresh {
-            let empty = self.legs.each_ref().map(|leg| !leg.is_backlogged());
-            let guilty = [0, 1].map(|i| loaded[i] && empty[i]);
+        let loaded = self.legs.each_ref().map(Leg::is_loaded);
+        if self.stats_at.is_some_and(|at| at > since + self.latency) {
+            let guilty = [0, 1].map(|i| loaded[i] && !self.legs[i].is_backlogged());
             if guilty.iter().any(|g| *g) {
                 return guilty;
+            }
+        }
+        for suspects in [self.legs.each_ref().map(Leg::is_trying), self.legs.each_ref().map(Leg::is_blamed)] {
+            if suspects.iter().any(|s| *s) {
+                return suspects;
             }
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;

@@ -25,7 +25,7 @@ const SLOPE_WINDOW: Duration = Duration::from_millis(160);
 const HISTORY: usize = 8;
 
 /// Time constant of the mean and the spread of the idle line's delay (seconds).
-const SETTLE_S: f64 = 10.0;
+const SETTLE_S: f64 = 5.0;
 
 /// Least spread that is believed (milliseconds): clocks and schedulers are never quieter.
 const LEAST_SPREAD_MS: f64 = 0.3;
