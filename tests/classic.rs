@@ -25,6 +25,7 @@ fn config(cycle: &str) -> Config {
         [[wan]]
         name = "w"
         link = "cable"
+law = "classic"
         [wan.download]
         queue = "d"
         ceiling = "900M"

@@ -34,6 +34,11 @@ fn parse(text: &str) -> Result<(Config, Vec<Warning>), Faults> {
     config::parse(text, "wanctl.toml", Path::new("/nowhere"), &env)
 }
 
+/// The same with the classic law, which most keys are for.
+fn classical(text: &str) -> Config {
+    good(&text.replace("link = ", "law = \"classic\"\nlink = "))
+}
+
 fn good(text: &str) -> Config {
     parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}")).0
 }
@@ -75,7 +80,8 @@ fn a_small_file_is_enough() {
     let wan = &config.wans[0];
     assert_eq!((wan.measure.active, wan.measure.probes_per_cycle), (3, 2));
     assert_eq!(wan.ranges[1].ceiling(), Bitrate::from_mbps(38));
-    assert_eq!(law(&config).upload.range.floor(), Bitrate::from_bps(7_600_000));
+    assert!(matches!(wan.law, Settings::Adaptive(_)), "our own law is the default");
+    assert_eq!(wan.ranges[1].floor(), Bitrate::from_bps(7_600_000));
     assert!(!format!("{config:?}").contains("secret"));
 }
 
@@ -178,7 +184,7 @@ fn documented_presets_are_those_of_the_program() {
 fn smoothing_by_weight_or_by_time() {
     let with = |cycle: &str, line: &str| {
         let text = changed("link = \"cable\"", &format!("link = \"cable\"\n{line}"));
-        good(&format!("{text}[loop]\ncycle = \"{cycle}\"\n"))
+        classical(&format!("{text}[loop]\ncycle = \"{cycle}\"\n"))
     };
     // To the last bit at the reference cycle, in proportion at others.
     assert!(law(&with("50ms", "load_weight = 0.3")).load_weight.to_bits() == 0.3f64.to_bits());
@@ -192,7 +198,7 @@ fn smoothing_by_weight_or_by_time() {
 fn streaks_in_cycles_or_in_time() {
     let with = |value: &str| {
         let text = changed("ceiling = \"940M\"", &format!("ceiling = \"940M\"\ngreen_required = {value}"));
-        law(&good(&format!("{text}[loop]\ncycle = \"20ms\"\n"))).download.green_required
+        law(&classical(&format!("{text}[loop]\ncycle = \"20ms\"\n"))).download.green_required
     };
     assert_eq!(with("5"), Duration::from_millis(100));
     assert_eq!(with("\"250ms\""), Duration::from_millis(250));
@@ -201,7 +207,7 @@ fn streaks_in_cycles_or_in_time() {
 #[test]
 fn missing_floors_follow_and_stay_in_order() {
     let with = |lines: &str| {
-        let config = good(&changed("ceiling = \"940M\"", &format!("ceiling = \"940M\"\n{lines}")));
+        let config = classical(&changed("ceiling = \"940M\"", &format!("ceiling = \"940M\"\n{lines}")));
         let d = &law(&config).download;
         [d.range.floor(), d.floor_soft_red, d.floor_yellow, d.floor_green].map(|rate| rate.bps() / 1_000_000)
     };

@@ -57,7 +57,7 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
         section.fault("link", Problem::Missing { right: format!("one of {}", names.join(", ")) });
     }
     let preset = link.unwrap_or(Link::Cable).preset();
-    let is_adaptive = section.one_of("law", &[("adaptive", true), ("classic", false)]).unwrap_or(false);
+    let is_adaptive = section.one_of("law", &[("adaptive", true), ("classic", false)]).unwrap_or(true);
     let adaptive = law::adaptive(section, &preset);
     let source = source(section);
     let measure = measure_settings(section, cycle);

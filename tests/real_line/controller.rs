@@ -123,12 +123,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(line: &RealLine, router: &Router, world: &str, ceiling: u64, floor: u64) -> Self {
+    pub fn start(line: &RealLine, router: &Router, world: &str, law: &str, ceiling: u64, floor: u64) -> Self {
         let name = format!("wanctl-real-line-{}-{world}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).expect("directory for the daemon");
         let config = directory.join("wanctl.toml");
-        let text = configuration(router, &directory, ceiling, floor);
+        let text = configuration(router, &directory, law, ceiling, floor);
         fs::write(&config, text).expect("configuration");
         let log = fs::File::create(directory.join("log")).expect("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_wanctl"));
@@ -163,8 +163,8 @@ impl Drop for Daemon {
     }
 }
 
-/// What the test wants of the daemon: the classic law at its preset, within this range.
-fn configuration(router: &Router, directory: &std::path::Path, ceiling: u64, floor: u64) -> String {
+/// What the test wants of the daemon: a law at its preset, within this range.
+fn configuration(router: &Router, directory: &std::path::Path, law: &str, ceiling: u64, floor: u64) -> String {
     let mut fingerprint = String::new();
     for byte in router.server.fingerprint().expect("the double speaks TLS") {
         let _ = write!(fingerprint, "{byte:02x}");
@@ -183,7 +183,7 @@ directory = "{directory}"
 [[wan]]
 name = "line"
 link = "cable"
-law = "classic"
+law = "{law}"
 reflectors = [{reflectors}]
 tcp_targets = []
 baseline = "20ms"

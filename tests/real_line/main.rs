@@ -72,8 +72,9 @@ fn the_loop_closes_over_a_real_queue() {
     }
     netns::sweep();
     let started = Instant::now();
-    let free = both("uncontrolled", false);
-    let held = both("controlled", true);
+    let free = both("uncontrolled", None);
+    let mut held = both("classic", Some("classic"));
+    held.extend(both("adaptive", Some("adaptive")));
     let mut table = format!("\n{}\n", Figures::HEADER);
     for figures in free.iter().chain(&held).flat_map(|o| std::iter::once(&o.idle).chain(&o.phases)) {
         let _ = writeln!(table, "{figures}");
@@ -95,22 +96,22 @@ fn say(text: &str) {
 }
 
 /// Both directions at a time, each on a line of its own.
-fn both(run: &'static str, controlled: bool) -> Vec<Outcome> {
+fn both(run: &'static str, law: Option<&'static str>) -> Vec<Outcome> {
     thread::scope(|scope| {
         let runs = [Direction::Download, Direction::Upload]
-            .map(|direction| scope.spawn(move || scenario(run, direction, controlled)));
+            .map(|direction| scope.spawn(move || scenario(run, direction, law)));
         runs.map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).into()
     })
 }
 
-fn scenario(run: &'static str, direction: Direction, controlled: bool) -> Outcome {
+fn scenario(run: &'static str, direction: Direction, law: Option<&'static str>) -> Outcome {
     let world = format!("{}{}", &run[..1], &format!("{direction:?}")[..1]).to_lowercase();
     let line = RealLine::new(&world, PHASES[0].0, CEILING);
     let router = Router::new(&line, CEILING);
     let control = Control::default();
     thread::scope(|scope| {
         let _end = EndOnDrop(&control);
-        let daemon = controlled.then(|| Daemon::start(&line, &router, &world, CEILING, FLOOR));
+        let daemon = law.map(|law| Daemon::start(&line, &router, &world, law, CEILING, FLOOR));
         let pings = traffic::ping(scope, &line, &control);
         let now = Instant::now();
         let idle = Stretch { step: now, from: now + IDLE / 2, to: now + IDLE, capacity: PHASES[0].0 };

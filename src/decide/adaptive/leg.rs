@@ -8,6 +8,9 @@ use crate::types::{Bitrate, Controlled, DirectionVerdict, Duration, Instant, Rat
 const LOADED: f64 = 0.5;
 const GREEDY: f64 = 0.8;
 
+/// Below this part it is idle.
+const IDLE: f64 = 0.2;
+
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
 
@@ -51,8 +54,11 @@ const SETTLE: Duration = Duration::from_secs(1);
 const PROBE_SOON: Duration = Duration::from_millis(3500);
 const SOON: Duration = Duration::from_secs(60);
 
-/// A drain that takes this many times its computed time without falling is futile.
-const SLACK: u32 = 2;
+/// Many senders take their time to slow down: so many times the time of a decision's effect.
+const PATIENCE: u32 = 2;
+
+/// A queue that has not fallen below this part of its peak in the time computed does not fall.
+const FALLING: f64 = 0.75;
 
 /// Where a direction is on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +85,8 @@ struct Drain {
     begun: Instant,
     since: Instant,
     until: Instant,
+    /// The highest delay since the last correction.
+    peak: f64,
     /// The delay that is expected at most since the last correction.
     excess: f64,
 }
@@ -89,7 +97,8 @@ impl Drain {
         let now = view.now;
         // It grows on until the cut is felt.
         let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
-        Self { probe: false, capacity: 0.0, before: 0.0, fed: 0.0, begun: now, since: now, until: now, excess }
+        let peak = view.bound;
+        Self { probe: false, capacity: 0.0, before: 0.0, fed: 0.0, begun: now, since: now, until: now, peak, excess }
     }
 }
 
@@ -170,6 +179,17 @@ impl Leg {
         self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged()
     }
 
+    /// No queue of this direction stands in the line: nobody fills it, or our own queue does the
+    /// waiting.
+    pub(super) fn is_clear(&self) -> bool {
+        self.load().is_some_and(|load| load < LOADED) || self.is_backlogged()
+    }
+
+    /// Next to nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.load().is_some_and(|load| load < IDLE) && !self.is_backlogged()
+    }
+
     fn is_greedy(&self) -> bool {
         self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
     }
@@ -226,8 +246,8 @@ impl Leg {
         let (before, fed, begun) = match self.phase {
             Phase::Draining(drain) => {
                 let acts = view.now.since(drain.since) >= view.dead;
-                if view.now < drain.until && (acts || view.bound < 1.3 * drain.excess) {
-                    return; // the cut has not had its time yet
+                if view.bound < 1.3 * drain.excess {
+                    return; // as expected so far; whether it helps is seen when it has had its time
                 }
                 // What is seen now was still caused by what was sent before the cut.
                 (drain.before, if acts { self.arrival() } else { drain.fed }, drain.begun)
@@ -356,7 +376,9 @@ impl Leg {
         self.try_higher(view, if goal.is_some() { CLIMB } else { PROBE }, climbing);
     }
 
-    fn draining(&mut self, view: &View, drain: Drain) {
+    fn draining(&mut self, view: &View, mut drain: Drain) {
+        drain.peak = drain.peak.max(view.bound);
+        self.phase = Phase::Draining(drain);
         if view.bound < view.rise {
             if !drain.probe && view.now.since(drain.begun) < view.dead {
                 if view.excess >= view.rise {
@@ -384,13 +406,13 @@ impl Leg {
         if view.now < drain.until {
             return;
         }
-        if view.bound < 0.7 * drain.excess.max(view.rise) {
+        if view.bound < FALLING * drain.peak {
             // It falls, only slower than computed: the line carries a little less than believed.
-            self.drain(view, Drain { capacity: 0.95 * drain.capacity, ..next });
+            self.drain(view, Drain { capacity: 0.95 * drain.capacity, peak: view.bound, ..next });
             self.reason = Reason::Draining;
-        } else if view.now >= drain.until + view.dead * SLACK {
+        } else if view.now >= drain.until + view.dead * PATIENCE {
             self.futile += 1;
-            self.drain(view, Drain { probe: false, capacity: 0.7 * drain.capacity, ..next });
+            self.drain(view, Drain { probe: false, capacity: 0.8 * drain.capacity, peak: view.bound, ..next });
         }
     }
 

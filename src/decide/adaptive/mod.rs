@@ -30,6 +30,13 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
 
+/// Time constant (seconds) in which delay that was not ours is suspected again; a new route has
+/// become the baseline by then.
+const DOUBT_S: f64 = 30.0;
+
+/// How long after the start statistics are waited for before everybody is suspected.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
 
@@ -82,6 +89,7 @@ pub struct Adaptive {
     rising: Option<Instant>,
     /// Delay that turned out not to be ours: what is usual until it goes away.
     foreign: f64,
+    started: Option<Instant>,
     last: Option<Instant>,
     stats_at: Option<Instant>,
     latency: Duration,
@@ -97,6 +105,7 @@ impl Adaptive {
             sum: 0.0,
             rising: None,
             foreign: 0.0,
+            started: None,
             last: None,
             stats_at: None,
             latency: Duration::from_millis(50),
@@ -135,12 +144,14 @@ impl Adaptive {
         self.read(now, input.stats);
         let elapsed = self.last.map_or(REFERENCE_S, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
+        self.started.get_or_insert(now);
         match input.sample.signal {
             Signal::Good => {
-                // Without an episode there is no queue of ours: what is seen is the line.
-                let idle = self.rising.is_none() && !self.legs.iter().any(|leg| leg.is_trying() || leg.is_blamed());
-                let ours = self.legs.iter().any(Leg::is_blamed);
-                self.sensor.see(now, input.sample, idle, ours);
+                // What is seen is the line's own delay if nothing fills it, or what fills it waits
+                // in our queue.
+                let clear = self.legs.iter().all(Leg::is_clear) && !self.legs.iter().any(Leg::is_blamed);
+                let idle = self.legs.iter().all(Leg::is_idle);
+                self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now);
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
@@ -201,7 +212,8 @@ impl Adaptive {
 
     /// Alarm or not, and against whom.
     fn watch(&mut self, view: &View, elapsed: f64) {
-        // What is not ours fades with it.
+        // What is not ours fades with it, and is doubted in time: it may be ours after all.
+        self.foreign *= 1.0 - (elapsed / DOUBT_S).min(1.0);
         self.foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
         let drift = (0.5 * view.rise).max(2.0);
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
@@ -224,6 +236,10 @@ impl Adaptive {
     /// loaded ones that whose packets do not wait in our own queue.
     fn blame(&self, view: &View, since: Instant) -> [bool; 2] {
         let loaded = self.legs.each_ref().map(Leg::is_loaded);
+        let begun = self.started.is_some_and(|at| view.now.since(at) >= GRACE);
+        if self.stats_at.is_none() && !begun && view.bound < URGENT_MS {
+            return [false; 2];
+        }
         if self.stats_at.is_some_and(|at| at > since + self.latency) {
             let guilty = [0, 1].map(|i| loaded[i] && !self.legs[i].is_backlogged());
             if guilty.iter().any(|g| *g) {

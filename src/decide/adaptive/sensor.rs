@@ -27,6 +27,11 @@ const HISTORY: usize = 8;
 /// Time constant of the mean and the spread of the idle line's delay (seconds).
 const SETTLE_S: f64 = 5.0;
 
+/// From the mean difference of one sample to the next to the mean deviation, for noise without
+/// memory (0.71 if it is normal, 0.74 if exponential). A queue moves slowly, noise does not: so
+/// a queue that comes and goes is not learnt as the line's noise.
+const NOISE: f64 = 0.72;
+
 /// Least spread that is believed (milliseconds): clocks and schedulers are never quieter.
 const LEAST_SPREAD_MS: f64 = 0.3;
 
@@ -34,13 +39,18 @@ const LEAST_SPREAD_MS: f64 = 0.3;
 #[derive(Clone, Copy, Debug)]
 struct Base {
     buckets: [f64; BUCKETS],
+    /// What was configured or learnt before, until the line itself was seen: whoever starts in the
+    /// middle of bloat must not take it for the idle line.
+    prior: Option<f64>,
 }
 
 impl Base {
-    const UNKNOWN: Self = Self { buckets: [f64::INFINITY; BUCKETS] };
+    const fn new(prior: f64) -> Self {
+        Self { buckets: [f64::INFINITY; BUCKETS], prior: Some(prior) }
+    }
 
     fn get(&self) -> f64 {
-        self.buckets.iter().copied().fold(f64::INFINITY, f64::min)
+        self.buckets.iter().copied().fold(self.prior.unwrap_or(f64::INFINITY), f64::min)
     }
 }
 
@@ -50,7 +60,7 @@ pub(super) struct Sensor {
     bases: [Base; CANDIDATES],
     bucket: usize,
     bucket_since: Option<Instant>,
-    /// Our own queue stood at some time in this bucket.
+    /// Our own queue may have stood in the line at some time in this bucket.
     tainted: bool,
     /// Usual delay above the minimum of an idle line, and its mean deviation.
     mean: f64,
@@ -70,7 +80,7 @@ impl Sensor {
     pub(super) fn new(baseline: Millis, jitter: Millis) -> Self {
         let jitter = jitter.get();
         Self {
-            bases: [Base::UNKNOWN; CANDIDATES],
+            bases: [Base::new(baseline.get()); CANDIDATES],
             bucket: 0,
             bucket_since: None,
             tainted: false,
@@ -89,12 +99,13 @@ impl Sensor {
     /// Starts from a baseline that an earlier run has learnt.
     pub(super) fn restore(&mut self, baseline: Millis) {
         self.baseline = baseline.get();
+        self.bases = [Base::new(self.baseline); CANDIDATES];
     }
 
-    /// Takes in a sample. `idle`: nothing to speak of is on the line, so its delay is the line's
-    /// own; `ours`: delay is believed to be our own queue.
-    pub(super) fn see(&mut self, now: Instant, sample: &Sample, idle: bool, ours: bool) {
-        self.tainted |= ours;
+    /// Takes in a sample. `clear`: there is no queue of ours in the line, as far as anybody knows;
+    /// `idle`: there can be none, because nothing to speak of is on the line.
+    pub(super) fn see(&mut self, now: Instant, sample: &Sample, clear: bool, idle: bool) {
+        self.tainted |= !clear;
         self.turn(now);
         let mut replied: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
         let mut bounded: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
@@ -104,6 +115,9 @@ impl Sensor {
             if let Some(rtt) = sample.per_reflector[i] {
                 let slot = &mut base.buckets[self.bucket];
                 *slot = slot.min(rtt.get());
+                if clear {
+                    base.prior = None;
+                }
             }
             let least = base.get();
             if !least.is_finite() {
@@ -124,13 +138,15 @@ impl Sensor {
         let Some(delay) = middle(&mut replied).filter(|_| sample.renewed) else { return };
         let elapsed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
-        self.delay = delay;
+        let before = core::mem::replace(&mut self.delay, delay);
         self.baseline = middle(&mut bases).unwrap_or(self.baseline);
         self.remember(now);
+        let weight = (elapsed / SETTLE_S).min(1.0);
         if idle {
-            let weight = (elapsed / SETTLE_S).min(1.0);
             self.mean += weight * (delay - self.mean);
-            let off = (libm::fabs(delay - self.mean)).min(self.most_spread);
+        }
+        if clear {
+            let off = (NOISE * libm::fabs(delay - before)).min(self.most_spread);
             self.spread = (self.spread + weight * (off - self.spread)).max(LEAST_SPREAD_MS);
         }
     }
@@ -149,10 +165,6 @@ impl Sensor {
                 base.buckets[self.bucket] = base.get();
             }
             base.buckets[next] = f64::INFINITY;
-            // The oldest has gone; without any younger one the last word stands.
-            if !base.get().is_finite() {
-                base.buckets[next] = f64::INFINITY;
-            }
         }
         self.bucket = next;
     }
