@@ -1,0 +1,152 @@
+//! Messages that are nearly like earlier ones: the router's statistics differ from the last ones
+//! in a few digits. A message is written as pieces copied from an earlier one and pieces of its
+//! own. Bounded work, no allocation once the memory has its size.
+
+use super::plain::{Code, Input};
+
+/// How many earlier messages are remembered.
+const SLOTS: usize = 4;
+
+/// Messages whose lengths differ by no more than this are taken for the same kind.
+const SAME_KIND: usize = 64;
+
+/// So many equal bytes mean that two messages run in step again.
+const IN_STEP: usize = 6;
+
+/// How far is looked for that.
+const FAR: usize = 40;
+
+/// Longest message that is remembered; what is longer is rare.
+const LONGEST: usize = 4096;
+
+/// What was written (or read) before.
+#[derive(Debug)]
+pub(super) struct Memory {
+    slots: [Vec<u8>; SLOTS],
+    oldest: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { slots: core::array::from_fn(|_| Vec::with_capacity(LONGEST)), oldest: 0 }
+    }
+}
+
+impl Memory {
+    /// Which earlier message one of this length is compared with, and replaces. By the length
+    /// alone, so that the reader finds the same.
+    fn slot(&mut self, length: usize) -> usize {
+        let nearest = (0..SLOTS).min_by_key(|&i| self.slots[i].len().abs_diff(length)).unwrap_or(0);
+        if self.slots[nearest].len().abs_diff(length) <= SAME_KIND {
+            return nearest;
+        }
+        self.oldest = (self.oldest + 1) % SLOTS;
+        self.oldest
+    }
+
+    fn remember(&mut self, slot: usize, message: &[u8]) {
+        self.slots[slot].clear();
+        self.slots[slot].extend_from_slice(&message[..message.len().min(LONGEST)]);
+    }
+
+    pub(super) fn write(&mut self, message: &[u8], out: &mut Vec<u8>) {
+        message.len().put(out);
+        let slot = self.slot(message.len());
+        let old = &self.slots[slot];
+        let (mut i, mut j) = (0, 0);
+        while i < message.len() {
+            let copied = message[i..].iter().zip(&old[j..]).take_while(|(a, b)| a == b).count();
+            (i, j) = (i + copied, j + copied);
+            let (own, skipped) = in_step(&message[i..], &old[j..]);
+            (copied, skipped, own).put(out);
+            out.extend_from_slice(&message[i..i + own]);
+            (i, j) = (i + own, j + skipped);
+        }
+        self.remember(slot, message);
+    }
+
+    pub(super) fn read(&mut self, input: &mut Input<'_>) -> Option<Vec<u8>> {
+        let length = usize::take(input)?;
+        let slot = self.slot(length);
+        let old = &self.slots[slot];
+        let (mut message, mut j) = (Vec::new(), 0_usize);
+        while message.len() < length {
+            let (copied, skipped, own) = <(usize, usize, usize)>::take(input)?;
+            message.extend_from_slice(old.get(j..j.checked_add(copied)?)?);
+            message.extend_from_slice(input.bytes(own)?);
+            j = j.checked_add(copied)?.checked_add(skipped)?;
+        }
+        self.remember(slot, &message);
+        (message.len() == length).then_some(message)
+    }
+}
+
+/// How many bytes of the new message, and of the old one, lie before the next place where they
+/// run in step: the nearest one. All of the new one when there is none near.
+fn in_step(new: &[u8], old: &[u8]) -> (usize, usize) {
+    for distance in 1..FAR {
+        for own in 0..=distance {
+            let skipped = distance - own;
+            if let (Some(a), Some(b)) = (new.get(own..own + IN_STEP), old.get(skipped..skipped + IN_STEP))
+                && a == b
+            {
+                return (own, skipped);
+            }
+        }
+    }
+    (new.len(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn there_and_back(messages: &[Vec<u8>]) -> usize {
+        let (mut written, mut read, mut bytes) = (Memory::default(), Memory::default(), Vec::new());
+        messages.iter().for_each(|message| written.write(message, &mut bytes));
+        let mut input = Input::new(&bytes);
+        for message in messages {
+            assert_eq!(read.read(&mut input).as_deref(), Some(&message[..]));
+        }
+        assert!(input.is_empty());
+        bytes.len()
+    }
+
+    #[test]
+    fn statistics_take_a_tenth() {
+        let answer = |i: u64| {
+            let body = format!(
+                "[{{\".id\":\"*1\",\"name\":\"dl\",\"max-limit\":\"30000000\",\"bytes\":\"{}\",\"dropped\":\"{}\"}},\
+                 {{\".id\":\"*2\",\"name\":\"ul\",\"max-limit\":\"9000000\",\"bytes\":\"{}\",\"dropped\":\"0\"}}]",
+                99_000 + i * 123_456,
+                i / 3,
+                i * 7_000
+            );
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Frame-Options: sameorigin\r\n";
+            format!("{head}Date: Mon, 23 Nov 2026 00:00:{:02} GMT\r\n\r\n{body}", i % 60).into_bytes()
+        };
+        let messages: Vec<Vec<u8>> = (0..100).map(answer).collect();
+        let plain: usize = messages.iter().map(Vec::len).sum();
+        let coded = there_and_back(&messages);
+        assert!(coded * 5 < plain, "{coded} of {plain}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_messages_come_back(
+            messages in prop::collection::vec(prop::collection::vec(0_u8..4, 0..300), 0..12),
+            long in prop::collection::vec(any::<u8>(), 0..6000),
+        ) {
+            let twice = [messages.clone(), vec![long.clone()], messages, vec![long]].concat();
+            there_and_back(&twice);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut memory = Memory::default();
+            let mut input = Input::new(&bytes);
+            while memory.read(&mut input).is_some() {}
+        }
+    }
+}
