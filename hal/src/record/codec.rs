@@ -5,7 +5,7 @@
 //! that were there before by reference. Writer and reader keep the same [`Context`].
 
 use super::delta::Memory;
-use super::entry::{End, Entry, Io};
+use super::entry::{Entry, Io};
 use super::plain::{Code, Input};
 use crate::board::{Clock, EchoEvent, EchoReply, EchoRequest, MAX_WANS, Ready, TcpProbe, WanId};
 use crate::units::{Instant, WallClock};
@@ -338,7 +338,10 @@ fn write_rare(entry: &Entry<'_>, out: &mut Vec<u8>) {
             out.push(kind::NOTE);
             bytes.put(out);
         }
-        Entry::End(end) => out.push(first_byte(kind::END, usize::from(*end == End::Full))),
+        Entry::End(end) => {
+            out.push(kind::END);
+            end.put(out);
+        }
         _ => {}
     }
 }
@@ -358,8 +361,7 @@ fn read_rare(kind: u8, small: usize, input: &mut Input<'_>) -> Option<Entry<'sta
         kind::LINK_CLOSE => Entry::LinkClose,
         kind::LOAD => Entry::Load { file: Code::take(input)?, result: Code::take(input)? },
         kind::NOTE => Entry::Note(Code::take(input)?),
-        kind::END if small == 0 => Entry::End(End::Stopped),
-        kind::END => Entry::End(End::Full),
+        kind::END => Entry::End(Code::take(input)?),
         _ => return None,
     })
 }

@@ -130,6 +130,8 @@ pub enum End {
     Stopped,
     /// The recording has reached its size; the run went on.
     Full,
+    /// Something came up that must not be recorded; the run went on.
+    Withheld,
 }
 
 /// Bytes as text, as far as they are text; long ones are cut.
@@ -190,7 +192,7 @@ impl fmt::Display for Entry<'_> {
             }
             Self::Note(_) => f.write_str("read something beside the board (the configuration, a name)"),
             Self::End(End::Stopped) => f.write_str("stopped"),
-            Self::End(End::Full) => f.write_str("went on, unrecorded"),
+            Self::End(End::Full | End::Withheld) => f.write_str("went on, unrecorded"),
         }
     }
 }

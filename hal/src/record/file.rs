@@ -122,7 +122,7 @@ impl Tape {
             (self.begun, self.begun_block) = (self.now(), self.now());
         }
         // Room for the entry that says so.
-        if self.written + self.block.len() as u64 + 1 > self.limit {
+        if self.written + self.block.len() as u64 + 2 > self.limit {
             self.block.truncate(before);
             self.end(End::Full);
             log::warn!(

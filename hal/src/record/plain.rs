@@ -1,6 +1,7 @@
 //! Plain values as bytes: numbers seven bits at a time, enums by their number in the tables
 //! below. A number, once given, keeps its meaning within one format version.
 
+use super::entry::End;
 use crate::board::{
     BadTrust, LinkError, LinkEvent, OpenError, SendError, Signal, StoreError, StoreFile, TlsFault, WanId,
 };
@@ -16,17 +17,9 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub(super) const fn new(all: &'a [u8]) -> Self {
-        Self { all, at: 0 }
-    }
-
     /// Goes on at this position.
     pub(super) const fn at(all: &'a [u8], at: usize) -> Self {
         Self { all, at }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.at >= self.all.len()
     }
 
     pub(super) const fn position(&self) -> usize {
@@ -305,6 +298,7 @@ coded! {
     LinkError { 0 Refused, 1 Unreachable, 2 Reset, 3 Closed, 4 Tls(fault: TlsFault), 5 Os(number: i32) }
     Signal { 0 Stop, 1 Reload, 2 Dump }
     StoreFile { 0 StateA, 1 StateB, 2 Originals }
+    End { 0 Stopped, 1 Full, 2 Withheld }
     StoreError { 0 NotFound, 1 Os(number: i32) }
 }
 

@@ -84,6 +84,11 @@ impl Player {
         )
     }
 
+    /// The daemon has stopped: so must the recording.
+    pub fn stopped(&mut self) {
+        self.next(|| Entry::End(End::Stopped).to_string(), |entry, _| Err::<(), _>(entry));
+    }
+
     /// Whether the recording has ended, or was left.
     #[must_use]
     pub const fn is_over(&self) -> bool {
