@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wanctl_hal::Trust;
+use wanctl_hal::linux;
 use wanctl_hal::record::{End, Player, Tape};
 
 /// Where to record, and how much at most.
@@ -26,6 +27,8 @@ pub(super) enum Note {
     Start {
         /// Version of the program.
         program: String,
+        /// Seconds since 1970, for the log lines before the first cycle.
+        at: u64,
         configuration: Configuration,
     },
     /// Where the router was found.
@@ -74,7 +77,7 @@ impl Notes {
     pub(super) fn start(&mut self, text: &str, config: &Config) -> Result<(), String> {
         let program = env!("CARGO_PKG_VERSION").to_owned();
         let configuration = self.configuration(text, config)?;
-        self.put(&Note::Start { program, configuration });
+        self.put(&Note::Start { program, at: linux::unix_seconds(), configuration });
         Ok(())
     }
 

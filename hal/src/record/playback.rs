@@ -159,7 +159,8 @@ macro_rules! fits {
 
 impl Board for Playback {
     fn clock(&mut self) -> Clock {
-        let answer = self.ask(&Entry::Clock(self.player.borrow().clock), fits!(Entry::Clock(clock) if true => *clock));
+        let said = Entry::Clock(self.player.borrow().clock);
+        let answer = self.ask(&said, fits!(Entry::Clock(clock) if true => *clock));
         let mut player = self.player.borrow_mut();
         if let Some(clock) = answer {
             player.clock = clock;

@@ -35,7 +35,7 @@ pub(super) fn main(file: &Path, content: &[u8], other: Option<&Path>) -> Exit {
     let cut = recording.cut();
     let board = Playback::new(recording);
     let player = board.player();
-    let Some(Note::Start { program, configuration }) = next_note(&player) else {
+    let Some(Note::Start { program, at, configuration }) = next_note(&player) else {
         return failed(&format!("{} does not begin with a configuration: there is nothing to replay", file.display()));
     };
     if program != env!("CARGO_PKG_VERSION") {
@@ -53,6 +53,7 @@ pub(super) fn main(file: &Path, content: &[u8], other: Option<&Path>) -> Exit {
         }
     };
     let level = if other.is_some() { log::LevelFilter::Off } else { config.log_level };
+    SECONDS.store(at, Ordering::Relaxed);
     observe::install(level, config.log_format, print, || SECONDS.load(Ordering::Relaxed));
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let cycles = play(board, config, &player, other.as_mut());
