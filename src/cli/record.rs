@@ -62,6 +62,24 @@ impl Configuration {
     }
 }
 
+/// Whether a configuration may be recorded.
+///
+/// # Errors
+/// What is wrong, and how to mend it: the text gives the password away.
+pub(super) fn check(file: &Path, text: &str, config: &Config) -> Result<(), String> {
+    let password = config.router.password.reveal();
+    let credentials = BASE64.encode(format!("{}:{password}", config.router.user));
+    match text.lines().position(|line| line.contains(password) || line.contains(&credentials)) {
+        None => Ok(()),
+        Some(line) => Err(format!(
+            "line {} of {} contains the router's password, and a recording contains that file: take it out, or choose \
+             another password",
+            line + 1,
+            file.display()
+        )),
+    }
+}
+
 /// Writes notes.
 pub(super) struct Notes {
     tape: Rc<RefCell<Tape>>,
@@ -101,17 +119,8 @@ impl Notes {
     }
 
     fn configuration(&mut self, text: &str, config: &Config) -> Result<Configuration, String> {
+        check(Path::new(&self.file), text, config)?;
         let secret = &config.router.password;
-        let credentials = BASE64.encode(format!("{}:{}", config.router.user, secret.reveal()));
-        let forms = [secret.reveal(), &credentials];
-        if let Some(line) = text.lines().position(|line| forms.iter().any(|form| line.contains(form))) {
-            return Err(format!(
-                "line {} of {} contains the router's password, and a recording contains that file: take it out, or \
-                 choose another password",
-                line + 1,
-                self.file
-            ));
-        }
         let known = self.passwords.iter().position(|p| p == secret);
         let password = known.unwrap_or_else(|| {
             self.passwords.push(secret.clone());

@@ -1,7 +1,7 @@
 //! `wanctl run`: the daemon on the real machine.
 
 use super::Exit;
-use super::record::{Notes, Wish};
+use super::record::{self, Notes, Wish};
 use crate::config::{self, Config, Faults, Warning};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
 use crate::observe;
@@ -49,6 +49,7 @@ fn plainly(config: Config, path: &Path) -> Result<(), String> {
 
 /// The same, with everything written down that the daemon is told.
 fn recorded(config: Config, text: &str, path: &Path, wish: &Wish) -> Result<(), String> {
+    record::check(path, text, &config)?;
     let machine = board(&config)?;
     let tape = Tape::create(&wish.path, wish.size).map_err(|e| format!("--record {}: {e}", wish.path.display()))?;
     let board = Recorder::new(machine, tape);

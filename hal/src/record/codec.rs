@@ -8,7 +8,7 @@ use super::delta::Memory;
 use super::entry::{Entry, Io};
 use super::plain::{Code, Input};
 use crate::board::{Clock, EchoEvent, EchoReply, EchoRequest, MAX_WANS, Ready, TcpProbe, WanId};
-use crate::units::{Instant, WallClock};
+use crate::units::{Duration, Instant, WallClock};
 use core::net::IpAddr;
 
 /// Kinds of entries. A number, once given, keeps its meaning within one format version.
@@ -54,6 +54,10 @@ const TOKENS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Context {
     now: Instant,
+    /// Until when the daemon last wanted to sleep: most often it still does.
+    deadline: Instant,
+    /// Where the clock is expected next: at the deadline, if nothing else has woken the daemon.
+    expected: Instant,
     /// Wall clock less monotonic clock, in nanoseconds, modulo 2^64.
     offset: u64,
     addresses: heapless::Vec<IpAddr, ADDRESSES>,
@@ -68,6 +72,8 @@ impl Default for Context {
     fn default() -> Self {
         Self {
             now: Instant::ZERO,
+            deadline: Instant::ZERO,
+            expected: Instant::ZERO,
             offset: 0,
             addresses: heapless::Vec::new(),
             sequences: [0; MAX_WANS],
@@ -97,12 +103,7 @@ impl Context {
     pub(super) fn write(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match entry {
             Entry::Clock(clock) => self.write_clock(*clock, out),
-            Entry::Wait { at_most, ready } => {
-                let (tcp, link, signal) = (u8::from(ready.tcp), u8::from(ready.link), u8::from(ready.signal));
-                out.push(first_byte(kind::WAIT, usize::from(tcp | link << 1 | signal << 2)));
-                out.push(ready.wans);
-                at_most.put(out);
-            }
+            Entry::Wait { at_most, ready } => self.write_wait(*at_most, *ready, out),
             Entry::SendEcho { .. } | Entry::RecvEcho { .. } => self.write_echo(entry, out),
             Entry::TcpResult { wan, probe: None } => out.push(first_byte(kind::NO_TCP_RESULT, wan.index())),
             Entry::TcpResult { wan, probe: Some(probe) } => {
@@ -128,12 +129,51 @@ impl Context {
         }
     }
 
+    /// The deadline as 0 when it has passed, 1 when it is the last one, else as a difference.
+    fn write_wait(&mut self, at_most: Duration, ready: Ready, out: &mut Vec<u8>) {
+        let (tcp, link, signal) = (u8::from(ready.tcp), u8::from(ready.link), u8::from(ready.signal));
+        out.push(first_byte(kind::WAIT, usize::from(tcp | link << 1 | signal << 2)));
+        out.push(ready.wans);
+        let deadline = self.now + at_most;
+        if at_most == Duration::ZERO {
+            out.push(0);
+        } else if deadline == self.deadline {
+            out.push(1);
+        } else {
+            out.push(2);
+            difference(self.deadline.as_nanos(), deadline.as_nanos()).put(out);
+        }
+        self.slept(deadline, ready);
+    }
+
+    fn slept(&mut self, deadline: Instant, ready: Ready) {
+        if deadline > self.now {
+            self.deadline = deadline;
+        }
+        let woken = ready.wans != 0 || ready.tcp || ready.signal;
+        self.expected = if woken { self.now } else { deadline };
+    }
+
+    fn read_wait(&mut self, small: usize, input: &mut Input<'_>) -> Option<Entry<'static>> {
+        let [wans, how] = Code::take(input)?;
+        let ready = Ready { wans, tcp: small & 1 != 0, link: small & 2 != 0, signal: small & 4 != 0 };
+        let deadline = match how {
+            0 => self.now,
+            1 => self.deadline,
+            2 => self.read_time(self.deadline, input)?,
+            _ => return None,
+        };
+        let at_most = deadline.since(self.now);
+        self.slept(deadline, ready);
+        Some(Entry::Wait { at_most, ready })
+    }
+
     fn write_clock(&mut self, clock: Clock, out: &mut Vec<u8>) {
         let offset = clock.wall.0.wrapping_sub(clock.now.as_nanos());
         out.push(kind::CLOCK);
-        difference(self.now.as_nanos(), clock.now.as_nanos()).put(out);
+        difference(self.expected.as_nanos(), clock.now.as_nanos()).put(out);
         difference(self.offset, offset).put(out);
-        (self.now, self.offset) = (clock.now, offset);
+        (self.now, self.expected, self.offset) = (clock.now, clock.now, offset);
     }
 
     fn write_echo(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
@@ -204,21 +244,19 @@ impl Context {
         let wan = WanId::new(small)?;
         Some(match kind {
             kind::CLOCK => {
-                self.now = self.read_time(input)?;
+                self.now = self.read_time(self.expected, input)?;
+                self.expected = self.now;
                 self.offset = self.offset.wrapping_add(i64::take(input)?.cast_unsigned());
                 let wall = WallClock(self.now.as_nanos().wrapping_add(self.offset));
                 Entry::Clock(Clock { now: self.now, wall })
             }
-            kind::WAIT => {
-                let [wans] = Code::take(input)?;
-                let ready = Ready { wans, tcp: small & 1 != 0, link: small & 2 != 0, signal: small & 4 != 0 };
-                Entry::Wait { at_most: Code::take(input)?, ready }
-            }
+            kind::WAIT => self.read_wait(small, input)?,
             kind::SENT | kind::NOT_SENT => {
                 let (to, sequence) = self.read_probe(wan, input)?;
                 let request = EchoRequest { to, sequence, token: u64::from_le_bytes(Code::take(input)?) };
                 self.tokens[wan.index()][place(sequence)] = request.token;
-                let result = if kind == kind::SENT { Ok(self.read_time(input)?) } else { Err(Code::take(input)?) };
+                let result =
+                    if kind == kind::SENT { Ok(self.read_time(self.now, input)?) } else { Err(Code::take(input)?) };
                 Entry::SendEcho { wan, request, result }
             }
             kind::NO_DATAGRAM..=kind::CLOCK_STEP => Entry::RecvEcho { wan, event: self.read_event(kind, wan, input)? },
@@ -243,7 +281,7 @@ impl Context {
         Some(match kind {
             kind::REPLY | kind::STRANGE_REPLY => {
                 let (from, sequence) = self.read_probe(wan, input)?;
-                let at = self.read_time(input)?;
+                let at = self.read_time(self.now, input)?;
                 let known = self.tokens[wan.index()][place(sequence)];
                 let token = if kind == kind::REPLY { known } else { u64::from_le_bytes(Code::take(input)?) };
                 Some(EchoEvent::Reply(EchoReply { from, sequence, token, at }))
@@ -277,9 +315,9 @@ impl Context {
         }
     }
 
-    fn read_time(&self, input: &mut Input<'_>) -> Option<Instant> {
+    fn read_time(&self, from: Instant, input: &mut Input<'_>) -> Option<Instant> {
         let difference = i64::take(input)?.cast_unsigned();
-        Some(Instant::from_nanos(self.now.as_nanos().wrapping_add(difference)))
+        Some(Instant::from_nanos(from.as_nanos().wrapping_add(difference)))
     }
 }
 
@@ -365,3 +403,7 @@ fn read_rare(kind: u8, small: usize, input: &mut Input<'_>) -> Option<Entry<'sta
         _ => return None,
     })
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

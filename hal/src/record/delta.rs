@@ -4,17 +4,14 @@
 
 use super::plain::{Code, Input};
 
-/// How many earlier messages are remembered.
-const SLOTS: usize = 4;
-
-/// Messages whose lengths differ by no more than this are taken for the same kind.
-const SAME_KIND: usize = 64;
+/// How many earlier messages are remembered: requests and answers are of fewer kinds.
+const SLOTS: usize = 6;
 
 /// So many equal bytes mean that two messages run in step again.
 const IN_STEP: usize = 6;
 
 /// How far is looked for that.
-const FAR: usize = 40;
+const FAR: usize = 64;
 
 /// Longest message that is remembered; what is longer is rare.
 const LONGEST: usize = 4096;
@@ -33,15 +30,19 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Which earlier message one of this length is compared with, and replaces. By the length
-    /// alone, so that the reader finds the same.
-    fn slot(&mut self, length: usize) -> usize {
-        let nearest = (0..SLOTS).min_by_key(|&i| self.slots[i].len().abs_diff(length)).unwrap_or(0);
-        if self.slots[nearest].len().abs_diff(length) <= SAME_KIND {
-            return nearest;
+    /// Which earlier message this one is compared with: the one that begins and ends most like
+    /// it; and which one it replaces: the same if it is of the same kind, else the oldest.
+    fn choose(&mut self, message: &[u8]) -> (usize, usize) {
+        let alike = |old: &Vec<u8>| {
+            let ahead = message.iter().zip(old).take_while(|(a, b)| a == b).count();
+            ahead + message.iter().rev().zip(old.iter().rev()).take_while(|(a, b)| a == b).count()
+        };
+        let (from, alike) = self.slots.iter().map(alike).enumerate().max_by_key(|(_, alike)| *alike).unwrap_or((0, 0));
+        if alike * 2 >= message.len() {
+            return (from, from);
         }
         self.oldest = (self.oldest + 1) % SLOTS;
-        self.oldest
+        (from, self.oldest)
     }
 
     fn remember(&mut self, slot: usize, message: &[u8]) {
@@ -50,9 +51,9 @@ impl Memory {
     }
 
     pub(super) fn write(&mut self, message: &[u8], out: &mut Vec<u8>) {
-        message.len().put(out);
-        let slot = self.slot(message.len());
-        let old = &self.slots[slot];
+        let (from, into) = self.choose(message);
+        (message.len(), from + SLOTS * into, ()).put(out);
+        let old = &self.slots[from];
         let (mut i, mut j) = (0, 0);
         while i < message.len() {
             let copied = message[i..].iter().zip(&old[j..]).take_while(|(a, b)| a == b).count();
@@ -62,13 +63,13 @@ impl Memory {
             out.extend_from_slice(&message[i..i + own]);
             (i, j) = (i + own, j + skipped);
         }
-        self.remember(slot, message);
+        self.remember(into, message);
     }
 
     pub(super) fn read(&mut self, input: &mut Input<'_>) -> Option<Vec<u8>> {
-        let length = usize::take(input)?;
-        let slot = self.slot(length);
-        let old = &self.slots[slot];
+        let (length, slots, ()) = <(usize, usize, ())>::take(input)?;
+        let (from, into) = (slots % SLOTS, slots / SLOTS);
+        let old = self.slots.get(from).filter(|_| into < SLOTS)?;
         let (mut message, mut j) = (Vec::new(), 0_usize);
         while message.len() < length {
             let (copied, skipped, own) = <(usize, usize, usize)>::take(input)?;
@@ -76,7 +77,7 @@ impl Memory {
             message.extend_from_slice(input.bytes(own)?);
             j = j.checked_add(copied)?.checked_add(skipped)?;
         }
-        self.remember(slot, &message);
+        self.remember(into, &message);
         (message.len() == length).then_some(message)
     }
 }
