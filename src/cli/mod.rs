@@ -123,14 +123,14 @@ fn command() -> Command {
         .subcommand(
             Command::new("replay")
                 .about("Repeat a recorded run, or feed an RTT series through measure and decide")
-                .arg(config().help("For a CSV file: the configuration. For a recording: another one, to compare with"))
-                .arg(Arg::new("wan").long("wan").value_name("NAME").help("For a CSV file: the WAN whose settings to use"))
+                .arg(config().help("The configuration; with a recording, one to compare with"))
+                .arg(Arg::new("wan").long("wan").value_name("NAME").help("With a CSV file: the WAN whose settings to use"))
                 .arg(
                     Arg::new("file")
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .required(true)
-                        .help("What `run --record` made, or a CSV file with a column rtt_ms, one row a cycle"),
+                        .help("What `run --record` made, or a CSV file with a column\nrtt_ms, one row a cycle"),
                 ),
         )
         .subcommand(
@@ -151,7 +151,7 @@ fn recording_arguments() -> [Arg; 2] {
         .long("record")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
-        .help("Write down everything the program is told, for `replay`; no secrets");
+        .help("Write down all it is told, for `replay`; no secrets");
     let size = Arg::new("record-size")
         .long("record-size")
         .value_name("SIZE")
@@ -181,8 +181,12 @@ fn load(path: &Path) -> Result<Config, Exit> {
 mod tests {
     #[test]
     fn help_fits_eighty_columns() {
-        let help = super::command().render_help().to_string();
-        let widest = help.lines().map(|l| l.chars().count()).max().unwrap_or(0);
-        assert!(widest <= 80, "{widest} columns:\n{help}");
+        let mut command = super::command();
+        let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
+        let helps = subcommands.into_iter().map(|mut c| c.render_help()).chain([command.render_help()]);
+        for help in helps.map(|help| help.to_string()) {
+            let widest = help.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+            assert!(widest <= 80, "{widest} columns:\n{help}");
+        }
     }
 }
