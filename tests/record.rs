@@ -176,12 +176,13 @@ fn eventful(world: &SharedWorld) {
     then(130.0, Action::Signal(Signal::Stop));
 }
 
-/// The eventful run, recorded once for all tests that look at it.
-fn eventful_recording() -> (Vec<u8>, Left) {
+/// The eventful run.
+fn eventful_recording(law: &str) -> (Vec<u8>, Left) {
     let world = world(5);
     eventful(&world);
-    let next = config_text("[loop]\ncycle = \"100ms\"", "").replace("40M", "25M");
-    record(&world, &config_text("", ""), Some(&next), 200.0, u64::MAX)
+    let law = format!("law = \"{law}\"");
+    let next = config_text("[loop]\ncycle = \"100ms\"", &law).replace("40M", "25M");
+    record(&world, &config_text("", &law), Some(&next), 200.0, u64::MAX)
 }
 
 fn same(text: &str) -> String {
@@ -190,7 +191,11 @@ fn same(text: &str) -> String {
 
 #[test]
 fn a_run_repeats_itself_byte_for_byte() {
-    let (first, recorded) = eventful_recording();
+    ["classic", "adaptive"].into_iter().for_each(repeats_itself);
+}
+
+fn repeats_itself(law: &str) {
+    let (first, recorded) = eventful_recording(law);
     let kinds: Vec<EventKind> = recorded.events.iter().map(|e| e.kind).collect();
     assert!(kinds.iter().any(|k| matches!(k, EventKind::Reloaded)), "{kinds:?}");
     assert!(kinds.iter().any(|k| matches!(k, EventKind::SaveFailed { .. })), "{kinds:?}");
@@ -207,7 +212,7 @@ fn a_run_repeats_itself_byte_for_byte() {
 
 #[test]
 fn no_secret_gets_into_it() {
-    let (bytes, _) = eventful_recording();
+    let (bytes, _) = eventful_recording("classic");
     let recording = Recording::read(&bytes).unwrap();
     let mut content = bytes;
     let mut requests = 0;
@@ -239,7 +244,7 @@ fn a_recorded_reload_that_was_refused_is_refused_again() {
 
 #[test]
 fn a_changed_law_is_found_and_told() {
-    let (bytes, _) = eventful_recording();
+    let (bytes, _) = eventful_recording("classic");
     let changes: [(&str, &str, &str, [f64; 2]); 3] = [
         ("ceiling = \"40M\"", "ceiling = \"39M\"", "max-limit", [0.0, 4.0]),
         ("[wan.download]", "[wan.download]\nfactor_down_yellow = 0.9", "max-limit", [4.0, 30.0]),
@@ -335,7 +340,7 @@ fn wanctl(arguments: &[&Path]) -> (Output, String, String) {
 #[test]
 fn the_command_replays_and_tells_what_is_wrong() {
     let directory = Directory::new("command");
-    let (bytes, recorded) = eventful_recording();
+    let (bytes, recorded) = eventful_recording("classic");
     let file = directory.write("good.wanrec", &bytes);
     let (output, out, err) = wanctl(&[&file]);
     assert!(output.status.success(), "{out}{err}");
@@ -350,6 +355,11 @@ fn the_command_replays_and_tells_what_is_wrong() {
     let (output, out, _) = wanctl(&[&cut]);
     assert!(output.status.success());
     assert!(out.lines().last().unwrap().contains("identical up to byte "), "{out}");
+
+    let begun = directory.write("begun.wanrec", &bytes[..20]);
+    let (output, _, err) = wanctl(&[&begun]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("begun.wanrec does not begin with a configuration"), "{err}");
 
     let mut damaged = bytes.clone();
     damaged[bytes.len() / 2] ^= 4;

@@ -87,7 +87,8 @@ pub fn daemon(world: &SharedWorld, cycles: usize) -> Daemon<Metered<SimBoard>> {
 pub fn daemon_on<B: Board>(mut board: B) -> Daemon<B> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
-    let read = || parse(&text("http://192.168.88.1", "", "", ["mark = 1", "mark = 2"], REFLECTORS));
+    let read =
+        || parse(&text("http://192.168.88.1", "", "[log]\nlevel = \"debug\"", ["mark = 1", "mark = 2"], REFLECTORS));
     let config = read();
     let router = "192.168.88.1:80".parse().unwrap();
     let reloader = Box::new(move |_: &Config| Ok(read()));

@@ -13,6 +13,9 @@ const IN_STEP: usize = 6;
 /// How far is looked for that.
 const FAR: usize = 64;
 
+/// After so many pieces the rest is taken as it is: whatever the router says, the work is bounded.
+const PIECES: usize = 64;
+
 /// Longest message that is remembered; what is longer is rare.
 const LONGEST: usize = 4096;
 
@@ -54,11 +57,13 @@ impl Memory {
         let (from, into) = self.choose(message);
         (message.len(), from + SLOTS * into, ()).put(out);
         let old = &self.slots[from];
-        let (mut i, mut j) = (0, 0);
+        let (mut i, mut j, mut pieces) = (0, 0, 0);
         while i < message.len() {
             let copied = message[i..].iter().zip(&old[j..]).take_while(|(a, b)| a == b).count();
             (i, j) = (i + copied, j + copied);
-            let (own, skipped) = in_step(&message[i..], &old[j..]);
+            pieces += 1;
+            let far = if pieces < PIECES { FAR } else { 0 };
+            let (own, skipped) = in_step(&message[i..], &old[j..], far);
             (copied, skipped, own).put(out);
             out.extend_from_slice(&message[i..i + own]);
             (i, j) = (i + own, j + skipped);
@@ -84,8 +89,8 @@ impl Memory {
 
 /// How many bytes of the new message, and of the old one, lie before the next place where they
 /// run in step: the nearest one. All of the new one when there is none near.
-fn in_step(new: &[u8], old: &[u8]) -> (usize, usize) {
-    for distance in 1..FAR {
+fn in_step(new: &[u8], old: &[u8], far: usize) -> (usize, usize) {
+    for distance in 1..far {
         for own in 0..=distance {
             let skipped = distance - own;
             if let (Some(a), Some(b)) = (new.get(own..own + IN_STEP), old.get(skipped..skipped + IN_STEP))
