@@ -3,7 +3,8 @@
 # make check   format, lints, documentation
 # make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
 # make soak    the full counts, hours
-.PHONY: demo test check bench soak compiler tools clean
+# make recordings   makes the recorded test runs anew, after a change on purpose
+.PHONY: demo test check bench soak compiler tools clean recordings
 CARGO ?= cargo
 
 compiler:
@@ -39,6 +40,9 @@ bench: compiler
 
 soak:
 	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets
+
+recordings:
+	$(CARGO) test --test record -- --ignored make_recordings
 
 clean:
 	$(CARGO) clean

@@ -7,12 +7,13 @@ mod meter;
 #[path = "common/two_wans.rs"]
 mod two_wans;
 
-use meter::{CountingAllocator, allocations, first_allocation};
+use meter::{CountingAllocator, Metered, allocations, first_allocation};
 use std::hint::black_box;
-use std::sync::Barrier;
-use two_wans::{Load, daemon, run, world};
+use std::sync::{Arc, Barrier};
+use two_wans::{CYCLE, Load, daemon, daemon_on, run, world};
 use wanctl::observe;
-use wanctl_hal::sim::{Action, Fault, lock};
+use wanctl_hal::record::{Recorder, Tape};
+use wanctl_hal::sim::{Action, Fault, SimBoard, lock};
 use wanctl_hal::{Duration, Signal};
 
 #[global_allocator]
@@ -53,6 +54,23 @@ fn changing_a_limit_allocates_nothing() {
     let writes = d.actuator().counters().writes - writes;
     assert!(writes > 400, "only {writes} changes");
     assert_eq!(own, 0, "in {writes} changes; the first was made here:\n{}", first_allocation());
+}
+
+/// The recorder is on this side of the board that is counted apart.
+#[test]
+fn recording_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Bulk);
+    let tape = Tape::new(Box::new(std::io::sink()), "nowhere", u64::MAX).unwrap();
+    let metered = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 0);
+    let mut d = daemon_on(Recorder::new(metered, tape));
+    run(&mut d, &world, 200);
+    let tape = d.board().tape();
+    let written = tape.borrow().written();
+    let (own, _) = allocations(|| run(&mut d, &world, 4_000));
+    let written = tape.borrow().written() - written;
+    assert!(written > 400_000, "only {written} bytes");
+    assert_eq!(own, 0, "in {written} bytes; the first was made here:\n{}", first_allocation());
 }
 
 #[test]

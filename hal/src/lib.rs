@@ -11,8 +11,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod board;
+pub mod crc32;
 pub mod icmp;
 pub mod linux;
+pub mod record;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod units;

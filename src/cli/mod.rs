@@ -7,9 +7,11 @@ mod adopt;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod record;
 mod replay;
 mod run;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,12 +55,13 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         }
     };
     match matches.subcommand() {
-        Some(("run", m)) => run::main(&config_path(m)),
+        Some(("run", m)) => run::main(&config_path(m), wish(m).as_ref()),
         Some(("check", m)) => check::main(&config_path(m), m.get_flag("offline")),
         Some(("replay", m)) => replay::main(
             &config_path(m),
-            m.get_one::<String>("wan").map_or("", String::as_str),
-            m.get_one::<PathBuf>("trace").map_or(Path::new(""), PathBuf::as_path),
+            m.value_source("config") == Some(ValueSource::CommandLine),
+            m.get_one::<String>("wan").map(String::as_str),
+            m.get_one::<PathBuf>("file").map_or(Path::new(""), PathBuf::as_path),
         ),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
         #[cfg(feature = "sim")]
@@ -69,6 +72,26 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
 
 fn config_path(matches: &ArgMatches) -> PathBuf {
     matches.get_one::<PathBuf>("config").cloned().unwrap_or_default()
+}
+
+/// Whether and where to record.
+fn wish(matches: &ArgMatches) -> Option<record::Wish> {
+    let path = matches.get_one::<PathBuf>("record").cloned()?;
+    Some(record::Wish { path, size: matches.get_one("record-size").copied().unwrap_or(wanctl_hal::record::SMALLEST) })
+}
+
+/// `64M`: bytes, with K, M or G for powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let smallest = wanctl_hal::record::SMALLEST;
+    let (number, shift) = match text.char_indices().last() {
+        Some((end, 'K' | 'k')) => (&text[..end], 10),
+        Some((end, 'M' | 'm')) => (&text[..end], 20),
+        Some((end, 'G' | 'g')) => (&text[..end], 30),
+        _ => (text, 0),
+    };
+    let bytes = number.parse().ok().and_then(|n: u64| n.checked_mul(1 << shift));
+    let right = || format!("not a size: a number of bytes with K, M or G, at least {}K", smallest >> 10);
+    bytes.filter(|bytes| *bytes >= smallest).ok_or_else(right)
 }
 
 fn command() -> Command {
@@ -89,7 +112,9 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(Command::new("run").about("Control the line(s) until told to stop").arg(config()))
+        .subcommand(
+            Command::new("run").about("Control the line(s) until told to stop").arg(config()).args(recording_arguments()),
+        )
         .subcommand(
             Command::new("check").about("Check configuration, router and reflectors; change nothing").arg(config()).arg(
                 Arg::new("offline").long("offline").action(ArgAction::SetTrue).help("Check the configuration only"),
@@ -97,15 +122,15 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("replay")
-                .about("Feed a recorded RTT series through measure and decide")
-                .arg(config())
-                .arg(Arg::new("wan").long("wan").value_name("NAME").required(true).help("The WAN whose settings to use"))
+                .about("Repeat a recorded run, or feed an RTT series through measure and decide")
+                .arg(config().help("The configuration; with a recording, one to compare with"))
+                .arg(Arg::new("wan").long("wan").value_name("NAME").help("With a CSV file: the WAN whose settings to use"))
                 .arg(
-                    Arg::new("trace")
-                        .value_name("TRACE.csv")
+                    Arg::new("file")
+                        .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .required(true)
-                        .help("A CSV file with a column rtt_ms, one row a cycle"),
+                        .help("What `run --record` made, or a CSV file with a column\nrtt_ms, one row a cycle"),
                 ),
         )
         .subcommand(
@@ -119,6 +144,21 @@ fn command() -> Command {
             Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Lines of text instead of a picture"),
         ));
     command
+}
+
+fn recording_arguments() -> [Arg; 2] {
+    let record = Arg::new("record")
+        .long("record")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Write down all it is told, for `replay`; no secrets");
+    let size = Arg::new("record-size")
+        .long("record-size")
+        .value_name("SIZE")
+        .value_parser(size)
+        .default_value("16M")
+        .help("Where the recording ends");
+    [record, size]
 }
 
 /// Reads the configuration; warnings and faults go to standard error.
@@ -141,8 +181,12 @@ fn load(path: &Path) -> Result<Config, Exit> {
 mod tests {
     #[test]
     fn help_fits_eighty_columns() {
-        let help = super::command().render_help().to_string();
-        let widest = help.lines().map(|l| l.chars().count()).max().unwrap_or(0);
-        assert!(widest <= 80, "{widest} columns:\n{help}");
+        let mut command = super::command();
+        let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
+        let helps = subcommands.into_iter().map(|mut c| c.render_help()).chain([command.render_help()]);
+        for help in helps.map(|help| help.to_string()) {
+            let widest = help.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+            assert!(widest <= 80, "{widest} columns:\n{help}");
+        }
     }
 }

@@ -1,20 +1,24 @@
 //! `wanctl run`: the daemon on the real machine.
 
 use super::Exit;
-use crate::config::{self, Config};
+use super::record::{self, Notes, Wish};
+use crate::config::{self, Config, Faults, Warning};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
 use crate::observe;
 use crate::types::Duration;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use wanctl_hal::Board;
 use wanctl_hal::linux::{self, LinuxBoard, StateDirectory};
+use wanctl_hal::record::{Recorder, Tape};
 
 /// Longest time to look the router's name up before the first cycle.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) fn main(path: &Path) -> Exit {
-    let (config, warnings) = match config::load(path, &|name| std::env::var(name).ok()) {
+pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
+    let Read { text, config, warnings } = match read(path) {
         Ok(found) => found,
         Err(faults) => {
             eprintln!("{faults}");
@@ -24,11 +28,12 @@ pub(super) fn main(path: &Path) -> Exit {
     // From here on every line has the form that the file asks for.
     observe::install(config.log_level, config.log_format, linux::write_stderr, linux::unix_seconds);
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    match start(config, path) {
-        Ok(mut daemon) => {
-            daemon.run();
-            Exit::Ok
-        }
+    let run = match record {
+        None => plainly(config, path),
+        Some(wish) => recorded(config, &text, path, wish),
+    };
+    match run {
+        Ok(()) => Exit::Ok,
         Err(message) => {
             log::error!("{message}");
             Exit::Failed
@@ -36,9 +41,43 @@ pub(super) fn main(path: &Path) -> Exit {
     }
 }
 
-fn start(config: Config, path: &Path) -> Result<Daemon<LinuxBoard>, String> {
-    let reloader = reloader(path.to_owned());
-    daemon(board(&config)?, config, reloader)
+fn plainly(config: Config, path: &Path) -> Result<(), String> {
+    let reloader = reloader(path.to_owned(), |_| {});
+    daemon(board(&config)?, config, router_address, reloader)?.run();
+    Ok(())
+}
+
+/// The same, with everything written down that the daemon is told.
+fn recorded(config: Config, text: &str, path: &Path, wish: &Wish) -> Result<(), String> {
+    record::check(path, text, &config)?;
+    let machine = board(&config)?;
+    let tape = Tape::create(&wish.path, wish.size).map_err(|e| format!("--record {}: {e}", wish.path.display()))?;
+    let board = Recorder::new(machine, tape);
+    let notes = Rc::new(RefCell::new(Notes::new(board.tape(), path)));
+    notes.borrow_mut().start(text, &config)?;
+    log::info!("recording into {}, at most {} bytes", wish.path.display(), wish.size);
+    let noted = Rc::clone(&notes);
+    let reloader = reloader(path.to_owned(), move |result| noted.borrow_mut().reload(result));
+    let address = |config: &Config, restored: &Restored| {
+        router_address(config, restored).inspect(|address| notes.borrow().router(*address))
+    };
+    daemon(board, config, address, reloader)?.run();
+    Ok(())
+}
+
+/// A configuration and its text.
+struct Read {
+    text: String,
+    config: Config,
+    warnings: Vec<Warning>,
+}
+
+fn read(path: &Path) -> Result<Read, Faults> {
+    let text = config::text(path)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let env = |name: &str| std::env::var(name).ok();
+    let (config, warnings) = config::parse(&text, &path.display().to_string(), directory, &env)?;
+    Ok(Read { text, config, warnings })
 }
 
 /// The machine as the configuration wants it: its state directory locked, its signals watched.
@@ -49,14 +88,19 @@ pub(super) fn board(config: &Config) -> Result<LinuxBoard, String> {
     Ok(board)
 }
 
-/// The daemon on this board, with what earlier runs have left there.
-pub(super) fn daemon<B: Board>(mut board: B, config: Config, reloader: Reloader) -> Result<Daemon<B>, String> {
+/// The daemon on this board, with what earlier runs have left there; `address` finds the router.
+pub(super) fn daemon<B: Board>(
+    mut board: B,
+    config: Config,
+    address: impl FnOnce(&Config, &Restored) -> Result<SocketAddr, String>,
+    reloader: Reloader,
+) -> Result<Daemon<B>, String> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
     for (file, why) in &restored.unusable {
         log::warn!("{} in {} is {why}; passed over", file.name(), config.state_directory.display());
     }
-    let router = router_address(&config, &restored)?;
+    let router = address(&config, &restored)?;
     log::info!(
         "wanctl {} starts: {} WANs, cycle {:?}, router {}",
         env!("CARGO_PKG_VERSION"),
@@ -67,26 +111,31 @@ pub(super) fn daemon<B: Board>(mut board: B, config: Config, reloader: Reloader)
     Daemon::new(Setup { board, config, router, reloader, store, restored }).map_err(|e: Problem| e.to_string())
 }
 
-/// Reads the file anew when asked to; all faults go to the log.
-fn reloader(path: PathBuf) -> Reloader {
+/// Reads the file anew when asked to; all faults go to the log, and what came of it to `told`.
+fn reloader(path: PathBuf, mut told: impl FnMut(Result<(&str, &Config), u32>) + 'static) -> Reloader {
     Box::new(move |current| {
-        let (config, warnings) = config::load(&path, &|name| std::env::var(name).ok()).map_err(|faults| {
-            faults.to_string().lines().for_each(|line| log::error!("{line}"));
-            u32::try_from(faults.faults.len()).unwrap_or(u32::MAX)
-        })?;
-        warnings.iter().for_each(|warning| log::warn!("{warning}"));
-        if config.state_directory != current.state_directory {
-            log::error!("state.directory can't be changed by a reload; restart for that");
-            return Err(1);
-        }
-        if (&config.router.url.host, config.router.url.port) != (&current.router.url.host, current.router.url.port) {
-            log::error!(
-                "router.url can't be changed by a reload: the old router would keep our limits; restart for that"
-            );
-            return Err(1);
-        }
-        Ok(config)
+        let result = reread(&path, current);
+        told(result.as_ref().map(|read| (read.text.as_str(), &read.config)).map_err(|faults| *faults));
+        result.map(|read| read.config)
     })
+}
+
+fn reread(path: &Path, current: &Config) -> Result<Read, u32> {
+    let read = read(path).map_err(|faults| {
+        faults.to_string().lines().for_each(|line| log::error!("{line}"));
+        u32::try_from(faults.faults.len()).unwrap_or(u32::MAX)
+    })?;
+    read.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if read.config.state_directory != current.state_directory {
+        log::error!("state.directory can't be changed by a reload; restart for that");
+        return Err(1);
+    }
+    let place = |config: &Config| (config.router.url.host.clone(), config.router.url.port);
+    if place(&read.config) != place(current) {
+        log::error!("router.url can't be changed by a reload: the old router would keep our limits; restart for that");
+        return Err(1);
+    }
+    Ok(read)
 }
 
 /// The router's address: literal, looked up, or the one of last time.

@@ -54,11 +54,15 @@ pub struct Config {
 /// # Errors
 /// All [`Faults`] of the file.
 pub fn load(path: &Path, env: Env<'_>) -> Result<(Config, Vec<Warning>), Faults> {
-    let file = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, &file, path.parent().unwrap_or(Path::new(".")), env),
-        Err(error) => Err(Faults::unreadable(&file, path, &error)),
-    }
+    parse(&text(path)?, &path.display().to_string(), path.parent().unwrap_or(Path::new(".")), env)
+}
+
+/// The text of the file, unchecked.
+///
+/// # Errors
+/// The one fault that it can't be read.
+pub fn text(path: &Path) -> Result<String, Faults> {
+    std::fs::read_to_string(path).map_err(|error| Faults::unreadable(&path.display().to_string(), path, &error))
 }
 
 /// Checks the text of a file; relative paths in it are below `directory`.
@@ -66,7 +70,28 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<(Config, Vec<Warning>), Faults>
 /// # Errors
 /// All [`Faults`] of the text.
 pub fn parse(text: &str, file: &str, directory: &Path, env: Env<'_>) -> Result<(Config, Vec<Warning>), Faults> {
-    let context = read::Context::new(text, file, directory, env);
+    check(read::Context::new(text, file, directory, env))
+}
+
+/// The same for the text of a file that was read elsewhere, with what else was read with it: any
+/// `password` will do for the real one, `authorities` stand for the file of `ca_file`.
+///
+/// # Errors
+/// All [`Faults`] of the text.
+pub fn parse_elsewhere(
+    text: &str,
+    file: &str,
+    password: &str,
+    authorities: Option<&[u8]>,
+) -> Result<(Config, Vec<Warning>), Faults> {
+    let env = |name: &str| (name == router::PASSWORD_VARIABLE).then(|| password.to_owned());
+    let directory = Path::new(file).parent().unwrap_or(Path::new("."));
+    let mut context = read::Context::new(text, file, directory, &env);
+    context.authorities = authorities;
+    check(context)
+}
+
+fn check(context: read::Context<'_>) -> Result<(Config, Vec<Warning>), Faults> {
     let config = read::document(&context).and_then(|root| sections(&context, &root));
     let (faults, warnings) = context.into_findings();
     match config {

@@ -25,6 +25,8 @@ pub(super) struct Context<'a> {
     file: &'a str,
     directory: &'a Path,
     env: Env<'a>,
+    /// The certificates of the router's authorities, when they are known without reading a file.
+    pub(super) authorities: Option<&'a [u8]>,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Fault>>,
     known: RefCell<BTreeSet<String>>,
@@ -37,6 +39,7 @@ impl<'a> Context<'a> {
             file,
             directory,
             env,
+            authorities: None,
             faults: RefCell::default(),
             warnings: RefCell::default(),
             known: RefCell::default(),

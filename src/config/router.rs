@@ -11,7 +11,7 @@ use std::path::Path;
 use wanctl_hal::{LinkTarget, Trust};
 
 /// Where the password is found in the environment when the file names no other place.
-const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
+pub(super) const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
 
 /// What every certificate in PEM form has.
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -171,7 +171,10 @@ fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) ->
         }
         parsed
     });
-    let authorities = section.text("ca_file").map(|name| authorities(section, &context.path(&name)));
+    let authorities = section.text("ca_file").map(|name| match context.authorities {
+        Some(pem) => Some(pem.to_vec()),
+        None => authorities(section, &context.path(&name)),
+    });
     let url = url?;
     match (url.tls, fingerprint, authorities) {
         (true, Some(_), Some(_)) => {

@@ -292,17 +292,31 @@ impl<B: Board> Daemon<B> {
     /// Runs until `until` or a stop signal; for tests and views. Returns whether it was stopped.
     pub fn run_until(&mut self, until: Instant) -> bool {
         loop {
-            let ready = self.board.wait(self.next_wake().min(until));
-            let clock = self.board.clock();
-            if self.signals(ready, clock) {
-                self.farewell();
+            let (ready, clock) = self.sleep(until);
+            if self.turn(ready, clock) {
                 return true;
             }
-            self.step(ready, clock);
             if clock.now >= until {
                 return false;
             }
         }
+    }
+
+    /// Sleeps until there is something to do, at most until `until`; says what woke it, and when.
+    pub fn sleep(&mut self, until: Instant) -> (Ready, Clock) {
+        let ready = self.board.wait(self.next_wake().min(until));
+        (ready, self.board.clock())
+    }
+
+    /// Does what there is to do. Returns whether it was stopped: then the router was left in order.
+    pub fn turn(&mut self, ready: Ready, clock: Clock) -> bool {
+        let stopped = self.signals(ready, clock);
+        if stopped {
+            self.farewell();
+        } else {
+            self.step(ready, clock);
+        }
+        stopped
     }
 }
 

@@ -42,7 +42,7 @@ impl<B: Board> Daemon<B> {
         let kept = self.events.iter().count();
         for event in self.events.iter().skip(kept.saturating_sub(new)) {
             let level = level(&event.kind);
-            if level <= log::max_level() && self.flood.admits(now, &event.kind) {
+            if level <= self.config.log_level && self.flood.admits(now, &event.kind) {
                 log::log!(level, "{}", Described { kind: &event.kind, names: &self.names });
             }
         }

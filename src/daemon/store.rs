@@ -9,6 +9,7 @@ use crate::types::{Bitrate, Menu, Millis, Text, Verbatim};
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
+use wanctl_hal::crc32::crc32;
 use wanctl_hal::{Board, StoreError, StoreFile};
 
 /// Largest file: eight WANs with long names fit three times.
@@ -264,21 +265,4 @@ impl WanRecord {
 /// Text from a configuration that has bounded it already; what does not fit is left out whole.
 fn text<const N: usize>(s: &str) -> Text<N> {
     Text::try_from(s).unwrap_or_default()
-}
-
-/// CRC-32 of IEEE 802.3 (reflected polynomial 0xEDB88320), bit by bit: a few kilobytes a minute.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_check_sum_is_crc32() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the catalogued check value");
-    }
 }

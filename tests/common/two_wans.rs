@@ -10,7 +10,7 @@ use wanctl::daemon::{Daemon, Setup, Store};
 use wanctl_hal::sim::{
     Action, LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan, World, lock,
 };
-use wanctl_hal::{Bitrate, Direction, Duration, Instant};
+use wanctl_hal::{Bitrate, Board, Direction, Duration, Instant};
 
 /// Length of a cycle.
 pub const CYCLE: Duration = Duration::from_millis(50);
@@ -80,10 +80,15 @@ pub const REFLECTORS: [[&str; 3]; 2] = [["1.1.1.1", "9.9.9.9", "8.8.8.8"], ["1.0
 
 /// A daemon in this world, with room to record so many cycles.
 pub fn daemon(world: &SharedWorld, cycles: usize) -> Daemon<Metered<SimBoard>> {
-    let mut board = Metered::new(SimBoard::new(Arc::clone(world)), CYCLE, cycles);
+    daemon_on(Metered::new(SimBoard::new(Arc::clone(world)), CYCLE, cycles))
+}
+
+/// The same on another board.
+pub fn daemon_on<B: Board>(mut board: B) -> Daemon<B> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
-    let read = || parse(&text("http://192.168.88.1", "", "", ["mark = 1", "mark = 2"], REFLECTORS));
+    let read =
+        || parse(&text("http://192.168.88.1", "", "[log]\nlevel = \"debug\"", ["mark = 1", "mark = 2"], REFLECTORS));
     let config = read();
     let router = "192.168.88.1:80".parse().unwrap();
     let reloader = Box::new(move |_: &Config| Ok(read()));
@@ -91,7 +96,7 @@ pub fn daemon(world: &SharedWorld, cycles: usize) -> Daemon<Metered<SimBoard>> {
 }
 
 /// Runs for so many cycles from where it is.
-pub fn run(daemon: &mut Daemon<Metered<SimBoard>>, world: &SharedWorld, cycles: u32) {
+pub fn run<B: Board>(daemon: &mut Daemon<B>, world: &SharedWorld, cycles: u32) {
     let until = lock(world).now() + CYCLE * cycles;
     assert!(!daemon.run_until(until), "nobody asked it to stop");
 }

@@ -8,6 +8,7 @@ mod logs;
 #[allow(dead_code, reason = "shared with the tests on a real line")]
 #[path = "../real_line/netns.rs"]
 mod netns;
+mod record;
 mod reload;
 mod rights;
 mod start;

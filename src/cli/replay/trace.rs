@@ -1,7 +1,7 @@
-//! `wanctl replay`: a recorded RTT series through measure-and-decide, to tune thresholds offline
-//! and to check the laws against golden traces.
+//! A series of round-trip times through the law of one WAN, to tune thresholds offline and to
+//! check the laws against golden traces.
 
-use super::{Exit, load};
+use super::{Exit, failed};
 use crate::config::Config;
 use crate::decide::{Input, Law};
 use crate::types::{Duration, Instant, MAX_REFLECTORS, Millis, Sample, Signal, Source};
@@ -11,25 +11,11 @@ use std::path::Path;
 /// Columns of the output.
 pub const HEADER: &str = "cycle,rtt_ms,baseline_ms,load_ms,dl_state,dl_bps,ul_state,ul_bps";
 
-pub(super) fn main(config: &Path, wan: &str, trace: &Path) -> Exit {
-    let config = match load(config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let text = match std::fs::read_to_string(trace) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("error: can't read {}: {error}", trace.display());
-            return Exit::Failed;
-        }
-    };
+pub(super) fn main(config: &Config, wan: &str, file: &Path, csv: &str) -> Exit {
     let out = BufWriter::new(std::io::stdout().lock());
-    match replay(&config, wan, &trace.display().to_string(), &text, out) {
+    match replay(config, wan, &file.display().to_string(), csv, out) {
         Ok(()) => Exit::Ok,
-        Err(message) => {
-            eprintln!("error: {message}");
-            Exit::Failed
-        }
+        Err(message) => failed(&message),
     }
 }
 
