@@ -81,6 +81,8 @@ fn a_small_file_is_enough() {
     assert_eq!((wan.measure.active, wan.measure.probes_per_cycle), (3, 2));
     assert_eq!(wan.ranges[1].ceiling(), Bitrate::from_mbps(38));
     assert!(matches!(wan.law, Settings::Adaptive(_)), "our own law is the default");
+    let (_, warnings) = parse(&changed("link = ", "load_weight = 0.3\nlink = ")).unwrap();
+    assert!(warnings.iter().any(|w| w.to_string().contains("load_weight") && w.to_string().contains("adaptive")));
     assert_eq!(wan.ranges[1].floor(), Bitrate::from_bps(7_600_000));
     assert!(!format!("{config:?}").contains("secret"));
 }

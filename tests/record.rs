@@ -386,16 +386,17 @@ fn another_configuration_is_asked_what_it_would_have_done() {
     let directory = Directory::new("other");
     let world = world(3);
     lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 4));
-    let (bytes, recorded) = record(&world, &config_text("", ""), None, 30.0, u64::MAX);
+    let (bytes, recorded) = record(&world, &config_text("", "law = \"classic\""), None, 30.0, u64::MAX);
     let file = directory.write("run.wanrec", &bytes);
     let option = Path::new("--config");
-    let same = directory.write("same.toml", config_text("", "").as_bytes());
+    let same = directory.write("same.toml", config_text("", "law = \"classic\"").as_bytes());
     let (output, out, err) = wanctl(&[option, &same, &file]);
     assert!(output.status.success(), "{err}");
     assert_eq!(out.lines().count(), 1, "the header alone: {out}");
     let told = format!("replayed {} cycles, identical up to", recorded.counters.cycles);
     assert!(err.contains("decides differently in 0") || err.contains(&told), "{err}");
-    let text = config_text("", "").replace("[wan.download]", "[wan.download]\nfactor_down_yellow = 0.9");
+    let text =
+        config_text("", "law = \"classic\"").replace("[wan.download]", "[wan.download]\nfactor_down_yellow = 0.9");
     let other = directory.write("other.toml", text.as_bytes());
     let (output, out, err) = wanctl(&[option, &other, &file]);
     assert!(output.status.success(), "{err}");

@@ -59,6 +59,49 @@ pub(super) fn adaptive(section: &Section<'_, '_>, preset: &Preset) -> Option<ada
     Some(adaptive::Settings { baseline: jitter, jitter, target, headroom, ranges: [unbounded; 2] })
 }
 
+/// Keys that only one of the laws reads: of the WAN for the classic one, of a direction for the
+/// classic one, of the WAN for the adaptive one.
+const CLASSIC: [&str; 7] = [
+    "baseline_min",
+    "baseline_max",
+    "baseline_update_threshold",
+    "load_weight",
+    "load_time_constant",
+    "baseline_weight",
+    "baseline_time_constant",
+];
+const CLASSIC_DIRECTION: [&str; 11] = [
+    "green",
+    "soft_red",
+    "hard_red",
+    "soft_red_required",
+    "floor_soft_red",
+    "floor_yellow",
+    "floor_green",
+    "step_up",
+    "factor_down",
+    "factor_down_yellow",
+    "green_required",
+];
+const ADAPTIVE: [&str; 3] = ["target", "jitter", "headroom"];
+
+/// A key that the chosen law does not read is no fault, but somebody believes that it does
+/// something.
+pub(super) fn warn_of_idle_keys(wan: &Section<'_, '_>, directions: [&Section<'_, '_>; 2], is_adaptive: bool) {
+    let warn = |section: &Section<'_, '_>, keys: &[&'static str], why| {
+        for key in keys.iter().filter(|key| section.stands(key)) {
+            section.warn(key, Problem::NoEffect(why));
+        }
+    };
+    if is_adaptive {
+        let why = "has no effect with the adaptive law; law = \"classic\" reads it";
+        warn(wan, &CLASSIC, why);
+        directions.into_iter().for_each(|direction| warn(direction, &CLASSIC_DIRECTION, why));
+    } else {
+        warn(wan, &ADAPTIVE, "has no effect with the classic law; law = \"adaptive\" reads it");
+    }
+}
+
 /// Thresholds that rise from state to state; the last one stands for those that do not exist.
 fn thresholds(section: &Section<'_, '_>, defaults: &[(&'static str, f64)]) -> Option<[Millis; 3]> {
     let read = defaults.iter().map(|&(key, default)| {

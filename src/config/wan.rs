@@ -62,6 +62,7 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
     let source = source(section);
     let measure = measure_settings(section, cycle);
     let (download, upload) = (section.section("download"), section.section("upload"));
+    law::warn_of_idle_keys(section, [&download, &upload], is_adaptive);
     let queues = queues(section, &download, &upload);
     let law = law::read(section, [&download, &upload], cycle, &preset);
     let ranges = law.as_ref().map(|s| [s.download.range, s.upload.range]);
