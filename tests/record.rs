@@ -22,6 +22,9 @@ use wanctl_hal::{Board, Direction, Duration, EchoEvent, Instant, Signal, StoreEr
 /// The simulated router's password, which must not be found in any recording.
 const PASSWORD: &str = "secret";
 
+/// Tests that look at one law say which.
+const CLASSIC: &str = "law = \"classic\"";
+
 /// The recordings that every version of the program must replay.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings");
 
@@ -386,17 +389,16 @@ fn another_configuration_is_asked_what_it_would_have_done() {
     let directory = Directory::new("other");
     let world = world(3);
     lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 4));
-    let (bytes, recorded) = record(&world, &config_text("", "law = \"classic\""), None, 30.0, u64::MAX);
+    let (bytes, recorded) = record(&world, &config_text("", CLASSIC), None, 30.0, u64::MAX);
     let file = directory.write("run.wanrec", &bytes);
     let option = Path::new("--config");
-    let same = directory.write("same.toml", config_text("", "law = \"classic\"").as_bytes());
+    let same = directory.write("same.toml", config_text("", CLASSIC).as_bytes());
     let (output, out, err) = wanctl(&[option, &same, &file]);
     assert!(output.status.success(), "{err}");
     assert_eq!(out.lines().count(), 1, "the header alone: {out}");
     let told = format!("replayed {} cycles, identical up to", recorded.counters.cycles);
     assert!(err.contains("decides differently in 0") || err.contains(&told), "{err}");
-    let text =
-        config_text("", "law = \"classic\"").replace("[wan.download]", "[wan.download]\nfactor_down_yellow = 0.9");
+    let text = config_text("", CLASSIC).replace("[wan.download]", "[wan.download]\nfactor_down_yellow = 0.9");
     let other = directory.write("other.toml", text.as_bytes());
     let (output, out, err) = wanctl(&[option, &other, &file]);
     assert!(output.status.success(), "{err}");
@@ -445,19 +447,22 @@ fn kept() -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|e| e == "wanrec")).collect()
 }
 
-/// Makes the kept recording that comes from the simulation anew: `make recordings`.
+/// Makes the kept recordings that come from the simulation anew: `make recordings`.
 #[test]
 #[ignore = "writes into the source tree"]
 fn make_recordings() {
-    let world = world(7);
-    {
-        let mut world = lock(&world);
-        world.at(at(3.0), Action::Flows(0, Direction::Download, 4));
-        world.at(at(10.0), Action::Capacity(0, Direction::Download, mbps(12)));
-        world.at(at(14.0), Action::Reboot(Duration::from_secs(4)));
-        world.at(at(24.0), Action::Capacity(0, Direction::Download, mbps(30)));
-        world.at(at(30.0), Action::Signal(Signal::Stop));
+    for law in ["classic", "adaptive"] {
+        let world = world(7);
+        {
+            let mut world = lock(&world);
+            world.at(at(3.0), Action::Flows(0, Direction::Download, 4));
+            world.at(at(10.0), Action::Capacity(0, Direction::Download, mbps(12)));
+            world.at(at(14.0), Action::Reboot(Duration::from_secs(4)));
+            world.at(at(24.0), Action::Capacity(0, Direction::Download, mbps(30)));
+            world.at(at(30.0), Action::Signal(Signal::Stop));
+        }
+        let text = config_text("", &format!("law = \"{law}\""));
+        let (bytes, _) = record(&world, &text, None, 60.0, u64::MAX);
+        std::fs::write(Path::new(KEPT).join(format!("collapse-and-reboot-{law}.wanrec")), bytes).unwrap();
     }
-    let (bytes, _) = record(&world, &config_text("", ""), None, 60.0, u64::MAX);
-    std::fs::write(Path::new(KEPT).join("collapse-and-reboot.wanrec"), bytes).unwrap();
 }

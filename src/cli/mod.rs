@@ -122,8 +122,8 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("replay")
-                .about("Repeat a recorded run, or feed an RTT series through measure and decide")
-                .arg(config().help("The configuration; with a recording, one to compare with"))
+                .about("Repeat a recorded run, or feed an RTT series through a law")
+                .arg(config().help("The configuration (with a recording: another one)\n"))
                 .arg(Arg::new("wan").long("wan").value_name("NAME").help("With a CSV file: the WAN whose settings to use"))
                 .arg(
                     Arg::new("file")
