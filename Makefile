@@ -4,7 +4,8 @@
 # make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
 # make soak    the full counts, hours
 # make recordings   makes the recorded test runs anew, after a change on purpose
-.PHONY: demo test check bench soak compiler tools clean recordings
+# make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
+.PHONY: demo test check bench soak fuzz compiler tools clean recordings
 CARGO ?= cargo
 
 compiler:
@@ -43,6 +44,16 @@ soak:
 
 recordings:
 	$(CARGO) test --test record -- --ignored make_recordings
+
+# The fuzzer's instrumentation is unstable, so a stable compiler is told to allow it; cargo-fuzz is installed if missing.
+# What it finds by the way goes to tests/fuzz/found, so that the kept inputs stay few; a crash to tests/fuzz/artifacts.
+TARGET ?= router_input
+RUNS ?= 10000000
+fuzz: compiler
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
+	@mkdir -p tests/fuzz/found/$(TARGET)
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz $(TARGET) tests/fuzz/found/$(TARGET) tests/fuzz/corpus/$(TARGET) -- \
+	  -runs=$(RUNS) -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
 
 clean:
 	$(CARGO) clean

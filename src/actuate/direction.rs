@@ -38,9 +38,11 @@ impl DirectionCheck {
             moved[i] = delta;
         }
         let [down, up, rx, tx] = moved;
-        let right = down.abs_diff(rx) + up.abs_diff(tx);
-        let swapped = down.abs_diff(tx) + up.abs_diff(rx);
-        if down + up >= ENOUGH && right.max(swapped) > ENOUGH && right.min(swapped) * CLEARLY < right.max(swapped) {
+        // Saturating: a router may say any number.
+        let right = down.abs_diff(rx).saturating_add(up.abs_diff(tx));
+        let swapped = down.abs_diff(tx).saturating_add(up.abs_diff(rx));
+        let (better, worse) = (right.min(swapped), right.max(swapped));
+        if down.saturating_add(up) >= ENOUGH && worse > ENOUGH && better.saturating_mul(CLEARLY) < worse {
             self.verdict = Some(right < swapped);
         }
     }
@@ -63,6 +65,14 @@ mod tests {
         check.read([0, 0], [0, 0]);
         check.read([40_000, 900_000], [950_000, 42_000]);
         assert_eq!(check.verdict(), Some(false));
+    }
+
+    #[test]
+    fn any_numbers_are_taken() {
+        let mut check = DirectionCheck::default();
+        check.read([0, 0], [0, 0]);
+        check.read([u64::MAX, u64::MAX], [u64::MAX / 2, 1]);
+        assert_eq!(check.verdict(), None);
     }
 
     #[test]

@@ -146,10 +146,11 @@ impl Store {
         if !durable && wans.len() == self.saved.len() && wans.iter().zip(&self.saved).all(|(a, b)| a.is_like(b)) {
             return Ok(false);
         }
-        let record = StateRecord { version: VERSION, sequence: self.sequence + 1, router: Some(router), wans };
+        let record =
+            StateRecord { version: VERSION, sequence: self.sequence.saturating_add(1), router: Some(router), wans };
         let file = if record.sequence.is_multiple_of(2) { StoreFile::StateB } else { StoreFile::StateA };
         self.save(board, file, &record, durable)?;
-        self.sequence += 1;
+        self.sequence = record.sequence;
         self.saved = record.wans;
         Ok(true)
     }

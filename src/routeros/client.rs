@@ -226,32 +226,37 @@ impl Client {
 
     /// The connection has ended.
     pub fn down(&mut self, now: Instant, error: LinkError) {
-        // A body without length ends with the connection.
-        if let State::Busy { .. } = self.state
-            && matches!(error, LinkError::Closed)
-            && self.status != 0
-            && let Ok(Part::End { .. }) = self.response.closed()
-        {
-            self.complete(now, false);
-            return;
+        match self.state {
+            State::Down { .. } => {} // given up already
+            // A body without length ends with the connection.
+            State::Busy { .. }
+                if matches!(error, LinkError::Closed)
+                    && self.status != 0
+                    && matches!(self.response.closed(), Ok(Part::End { .. })) =>
+            {
+                self.complete(now, false);
+            }
+            _ => self.fail(now, RouterError::Link(error), false),
         }
-        self.fail(now, RouterError::Link(error));
         self.close_pending = false;
     }
 
     /// Bytes have come. What they tell goes to `sink`, item by item.
     pub fn input(&mut self, now: Instant, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
-        let State::Busy { answered, .. } = &mut self.state else {
+        match &mut self.state {
+            State::Busy { answered, .. } => {
+                answered.get_or_insert(now);
+            }
             // Nobody asked: the stream is out of step.
-            self.fail(now, RouterError::UnexpectedBody);
-            return;
-        };
-        answered.get_or_insert(now);
+            State::Free { .. } => return self.fail(now, RouterError::UnexpectedBody, false),
+            // The rest of what was given up.
+            State::Down { .. } | State::Connecting { .. } => return,
+        }
         let mut rest = bytes;
         loop {
             let (used, part) = match self.response.feed(rest) {
                 Ok(fed) => fed,
-                Err(BadResponse) => return self.fail(now, RouterError::UnexpectedBody),
+                Err(BadResponse) => return self.fail(now, RouterError::UnexpectedBody, false),
             };
             rest = &rest[used..];
             match part {
@@ -270,8 +275,8 @@ impl Client {
     /// Time has passed: what took too long is given up.
     pub fn tick(&mut self, now: Instant) {
         match self.state {
-            State::Connecting { deadline } if deadline <= now => self.fail(now, RouterError::ConnectTimeout),
-            State::Busy { deadline, .. } if deadline <= now => self.fail(now, RouterError::ResponseTimeout),
+            State::Connecting { deadline } if deadline <= now => self.fail(now, RouterError::ConnectTimeout, false),
+            State::Busy { deadline, .. } if deadline <= now => self.fail(now, RouterError::ResponseTimeout, false),
             _ => {}
         }
     }
@@ -301,14 +306,18 @@ impl Client {
         }
     }
 
-    /// Hands a piece of the body on, object by object.
+    /// Hands a piece of the body on, object by object, up to the first that can't be of what was
+    /// asked for.
     fn body(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
         let Self { splitter, intent, status, items, foreign, error_detail, .. } = self;
+        if *foreign {
+            return;
+        }
         let good = (200..300).contains(status);
         let fed = splitter.feed(bytes, |object| {
             if !good {
                 *error_detail = json::error_detail(object);
-            } else if let Some(item) = intent.as_ref().and_then(|intent| read(intent, object)) {
+            } else if !*foreign && let Some(item) = intent.as_ref().and_then(|intent| read(intent, object)) {
                 *items += 1;
                 sink(item);
             } else {
@@ -321,9 +330,10 @@ impl Client {
     /// The response is there in full.
     fn complete(&mut self, now: Instant, keep_alive: bool) {
         let State::Busy { sent, answered, .. } = self.state else { return };
-        let verdict = self.judge();
-        if let Err(error) = verdict {
-            self.fail(now, error);
+        // An answer that came before the end of the request leaves the rest of it unsaid.
+        let keep_alive = keep_alive && self.written >= self.request.len();
+        if let Err(error) = self.judge() {
+            self.fail(now, error, keep_alive);
             return;
         }
         let sent = sent.unwrap_or(now);
@@ -357,9 +367,9 @@ impl Client {
         })
     }
 
-    /// Ends what is under way. An answer that was an error leaves the connection open, everything
-    /// else closes it.
-    fn fail(&mut self, now: Instant, error: RouterError) {
+    /// Ends what is under way. A refusal leaves the connection open if that can carry another
+    /// request (`keep_alive`), everything else closes it.
+    fn fail(&mut self, now: Instant, error: RouterError, keep_alive: bool) {
         let pause = match error {
             RouterError::ResponseTimeout => PAUSE_AFTER_ABORT,
             RouterError::Auth if self.aborted => PAUSE_AFTER_ABORT,
@@ -368,13 +378,14 @@ impl Client {
         };
         self.aborted = matches!(error, RouterError::ResponseTimeout);
         self.failures = self.failures.saturating_add(1);
-        if error.is_refusal() {
+        if keep_alive && error.is_refusal() {
             self.state = State::Free { from: now + pause };
         } else {
             self.close_pending = !matches!(self.state, State::Down { .. });
             self.wait(now, pause);
         }
-        self.outcome = Some(Err(error));
+        // An answer that was good stays good, whatever became of the connection behind it.
+        self.outcome.get_or_insert(Err(error));
     }
 
     /// None after the first failure, then doubling from [`FIRST_BACKOFF`], less up to a half so

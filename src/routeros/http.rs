@@ -128,15 +128,17 @@ impl Response {
         for &byte in bytes {
             used += 1;
             self.head.push(byte).map_err(|_| BadResponse)?;
+            // A first line that is not HTTP is told at once, not when the buffer is full.
+            if self.head.len() <= 5 && !b"HTTP/".starts_with(&self.head) {
+                return Err(BadResponse);
+            }
             if byte == b'\n' && (self.head.ends_with(b"\r\n\r\n") || self.head.ends_with(b"\n\n")) {
                 let head = read_head(&self.head)?;
                 self.head.clear();
                 return Ok((used, self.begin_body(head)));
             }
         }
-        // A first line that is not HTTP is told at once, not when the buffer is full.
-        let start = &self.head[..self.head.len().min(5)];
-        if b"HTTP/".starts_with(start) { Ok((used, Part::Nothing)) } else { Err(BadResponse) }
+        Ok((used, Part::Nothing))
     }
 
     fn begin_body(&mut self, head: Head) -> Part<'static> {
@@ -280,6 +282,14 @@ mod tests {
             for step in 1..=input.len() {
                 assert_eq!(run(input, step), Ok((status, body.to_vec(), end)), "in pieces of {step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_line_before_the_head_is_refused_in_any_pieces() {
+        let input = b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        for step in [1, 2, input.len()] {
+            assert_eq!(run(input, step), Err(BadResponse), "in pieces of {step}");
         }
     }
 

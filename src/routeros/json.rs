@@ -228,7 +228,7 @@ fn members(object: &[u8]) -> Option<Members> {
 #[must_use]
 pub fn queue(object: &[u8], menu: Menu) -> Option<QueueRow> {
     let m = members(object)?;
-    let (id, name) = (m.id?.0, m.name?.0);
+    let (id, name) = (m.id.map(|f| f.0).filter(|id| is_id(id))?, m.name?.0);
     // Every queue has a limit, if only 0; a body without belongs to another menu.
     let max_limit: Verbatim = m.max_limit?.0;
     let limits = match menu {
@@ -282,6 +282,11 @@ pub fn interface(object: &[u8], name: &str) -> Option<(u64, u64)> {
 pub fn error_detail(object: &[u8]) -> Option<Text<64>> {
     let m = members(object)?;
     m.detail.or(m.message).map(|f| f.0)
+}
+
+/// Ids become a part of a path, so one that could end it is none; RouterOS's are `*` and digits.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b == b'*' || b.is_ascii_alphanumeric())
 }
 
 /// `true` and `yes` are true; everything else, and what is missing, is false.
@@ -398,6 +403,14 @@ mod tests {
         assert_eq!(row.limits, [Bitrate::from_mbps(940), Bitrate::from_mbps(38)]);
         assert_eq!((row.counters[0].bytes, row.counters[1].bytes), (2, 1));
         assert!(row.dynamic);
+    }
+
+    #[test]
+    fn an_id_that_is_no_part_of_a_path_is_none() {
+        for id in ["", " ", r"*1\r\nHost: x", "*1/../../user", "*1?a=b", "ü"] {
+            let row = format!(r#"{{".id":"{id}","name":"q","max-limit":"0"}}"#);
+            assert_eq!(queue(row.as_bytes(), Menu::Tree), None, "{id}");
+        }
     }
 
     #[test]
