@@ -92,6 +92,8 @@ pub struct Totals {
     pub possible: f64,
     /// Dropped by the FIFO.
     pub overflowed: f64,
+    /// Left the last queue of the direction: what the receiver gets.
+    pub delivered: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -351,7 +353,11 @@ impl Line {
     #[must_use]
     pub fn totals(&self, direction: Direction) -> Totals {
         let leg = &self.legs[direction.index()];
-        Totals { carried: leg.fifo.departed, possible: leg.possible, overflowed: leg.overflowed }
+        let (carried, delivered) = match direction {
+            Direction::Download => (leg.fifo.departed, leg.shaper.passed),
+            Direction::Upload => (leg.fifo.departed, leg.fifo.departed),
+        };
+        Totals { carried, possible: leg.possible, overflowed: leg.overflowed, delivered }
     }
 
     /// What the shaper counted since the last call, and what waits in it now.
