@@ -37,6 +37,8 @@ pub struct Line {
     pub base_rtt: Duration,
     /// Mean of the jitter of a probe.
     pub jitter: Duration,
+    /// Whether probes wait in the FIFOs like everybody else.
+    pub probes_queue: bool,
     /// Download, upload.
     pub legs: [Leg; 2],
 }
@@ -236,6 +238,7 @@ fn line(root: &Section<'_, '_>) -> Option<Line> {
     let link = section.one_of("link", &words).unwrap_or("cable");
     let base_rtt = section.duration_in("base_rtt", Duration::from_millis(1)..=Duration::from_secs(2));
     let jitter = jitter(&section);
+    let probes = section.one_of("probes", &[("queue", true), ("first", false)]);
     section.finish();
     let legs = Direction::BOTH.map(|direction| {
         let section = root.section(direction.name());
@@ -248,6 +251,7 @@ fn line(root: &Section<'_, '_>) -> Option<Line> {
         link,
         base_rtt: base_rtt.unwrap_or(Duration::from_millis(20)),
         jitter: jitter.unwrap_or(Duration::from_micros(300)),
+        probes_queue: probes.unwrap_or(true),
         legs: [download?, upload?],
     })
 }

@@ -212,6 +212,8 @@ pub struct Line {
     jitter: Duration,
     full_drops_probes: bool,
     connected: bool,
+    /// Probes are served before everybody else: the delay does not show in them.
+    probes_first: bool,
     legs: [Leg; 2],
     /// Steps done.
     steps: u64,
@@ -227,6 +229,7 @@ impl Line {
             jitter: setup.jitter,
             full_drops_probes: setup.full_drops_probes,
             connected: true,
+            probes_first: false,
             legs: [Leg::new(&setup.legs[0]), Leg::new(&setup.legs[1])],
             steps: 0,
             rng: Rng::new(setup.seed),
@@ -305,6 +308,11 @@ impl Line {
     /// Takes the line off (everything sent is lost), or puts it on again.
     pub fn set_connected(&mut self, connected: bool) {
         self.connected = connected;
+    }
+
+    /// Probes are served before everybody else from now on, or wait like everybody else.
+    pub fn set_probes_first(&mut self, first: bool) {
+        self.probes_first = first;
     }
 
     /// Another route: round-trip time without queues. Transfers that run keep theirs.
@@ -398,6 +406,7 @@ impl Line {
         if !self.connected || self.full_drops_probes && self.rng.chance(drop_share) {
             return Entry::Dropped;
         }
+        let place = place.filter(|_| !self.probes_first);
         place.map_or(Entry::Passes, Entry::Waits)
     }
 

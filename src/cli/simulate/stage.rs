@@ -5,11 +5,11 @@ use super::contender::Contender;
 use crate::config::scenario::{Happening, REFLECTORS, Reflectors, Scenario, Trouble, Walk, Walked};
 use crate::config::{self, Config};
 use crate::types::{Bitrate, Direction, Duration, Instant};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::fmt::Write as _;
 use std::path::Path;
 use wanctl_hal::sim::{
-    Action, Fault, Latency, LegSetup, LineSetup, QueueSetup, Rng, RouterDouble, RouterSetup, Wan, World,
+    Action, Fault, Latency, LegSetup, LineSetup, QueueSetup, Rng, RouterDouble, RouterSetup, Target, Wan, World,
 };
 
 /// The router's queues, download and upload.
@@ -22,6 +22,9 @@ const ADDRESSES: [Ipv4Addr; REFLECTORS] = [
     Ipv4Addr::new(203, 0, 113, 1),
     Ipv4Addr::new(192, 0, 2, 2),
 ];
+
+/// Where the first of them answers SYN.
+const TCP_PORT: u16 = 443;
 
 /// What is left free by those who know the capacity.
 const MARGIN: f64 = 0.95;
@@ -97,7 +100,9 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeli
         legs: [download, upload],
         ..LineSetup::new(line.legs[0].capacity, line.legs[1].capacity)
     };
-    let wan = Wan::new("wan1", "ether1", &setup).with_reflectors(&ADDRESSES.map(IpAddr::V4));
+    let mut wan = Wan::new("wan1", "ether1", &setup).with_reflectors(&ADDRESSES.map(IpAddr::V4));
+    wan.line.set_probes_first(!line.probes_queue);
+    wan.targets = vec![(SocketAddr::new(IpAddr::V4(ADDRESSES[0]), TCP_PORT), Target::default())];
     let mut world = World::new(RouterDouble::new(router), vec![wan]);
     world.seed = seed;
     for (at, what) in timeline {
@@ -184,7 +189,12 @@ fn text(scenario: &Scenario, contender: Contender) -> Result<String, core::fmt::
     writeln!(text, "[[wan]]\nname = \"wan1\"\nlink = \"{}\"", scenario.line.link)?;
     writeln!(text, "law = \"{}\"", contender.law().unwrap_or("classic"))?;
     writeln!(text, "reflectors = [{}]", ADDRESSES.map(|ip| format!("\"{ip}\"")).join(", "))?;
-    writeln!(text, "tcp_targets = []\nbaseline = \"{}us\"", scenario.line.base_rtt.as_micros())?;
+    writeln!(
+        text,
+        "tcp_targets = [\"{}:{TCP_PORT}\"]\nbaseline = \"{}us\"",
+        ADDRESSES[0],
+        scenario.line.base_rtt.as_micros()
+    )?;
     for direction in Direction::BOTH {
         let leg = &scenario.line.legs[direction.index()];
         let queue = QUEUES[direction.index()];
