@@ -1,6 +1,10 @@
 //! Who may be compared: our laws, and what they have to beat.
 
 use crate::config::Config;
+use crate::config::scenario::Scenario;
+use crate::decide;
+use crate::decide::published::{self, Kind};
+use crate::types::{Bitrate, Direction, Duration, Millis};
 
 /// Something that sets the shapers in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +15,16 @@ pub(super) enum Contender {
     Oracle,
     /// The whole daemon with this law of the configuration.
     Daemon(&'static str),
+    /// The whole daemon with a law of others.
+    Published(Kind),
 }
 
 /// All of them, by name; ours first.
-const ALL: [(&str, Contender); 4] = [
+const ALL: [(&str, Contender); 6] = [
     ("adaptive", Contender::Daemon("adaptive")),
     ("classic", Contender::Daemon("classic")),
+    ("cake-autorate", Contender::Published(Kind::CakeAutorate)),
+    ("sqm-autorate", Contender::Published(Kind::SqmAutorate)),
     ("fixed", Contender::Fixed),
     ("oracle", Contender::Oracle),
 ];
@@ -41,10 +49,41 @@ impl Contender {
     pub(super) const fn law(self) -> Option<&'static str> {
         match self {
             Self::Daemon(law) => Some(law),
+            // Replaced by `adjust`.
+            Self::Published(_) => Some("classic"),
             Self::Fixed | Self::Oracle => None,
         }
     }
 
-    /// What can't be said in the configuration.
-    pub(super) fn adjust(self, _config: &mut Config) {}
+    /// What can't be said in the configuration. The laws of others run with what they have where
+    /// they live: every change is written at once, and counters are read at their own pace.
+    pub(super) fn adjust(self, scenario: &Scenario, config: &mut Config) {
+        let Self::Published(kind) = self else { return };
+        let period = scenario.control.statistics.unwrap_or(match kind {
+            Kind::CakeAutorate => Duration::from_millis(200),
+            Kind::SqmAutorate => Duration::from_millis(500),
+        });
+        config.actuate.rise_fraction = 0.0;
+        config.actuate.rise_minimum = Bitrate::ZERO;
+        config.actuate.rise_spacing = Duration::ZERO;
+        config.actuate.writes_per_hour = 1_000_000;
+        (config.actuate.read_loaded, config.actuate.read_idle) = (period, period);
+        let baseline = Millis::try_from(scenario.line.base_rtt).unwrap_or(Millis::ZERO);
+        let bases = Direction::BOTH.map(|d| base(kind, scenario, d));
+        for wan in &mut config.wans {
+            let ranges = wan.ranges;
+            wan.law = decide::Settings::Published(published::Settings { kind, baseline, ranges, bases });
+        }
+    }
+}
+
+/// The base rate that a user of this law would have given.
+fn base(kind: Kind, scenario: &Scenario, direction: Direction) -> Bitrate {
+    let leg = &scenario.line.legs[direction.index()];
+    match kind {
+        // The defaults (5, 20 and 80 Mbit/s) have it at the geometric mean of the bounds.
+        Kind::CakeAutorate => Bitrate::from_f64(libm::sqrt(leg.floor.as_f64() * leg.ceiling.as_f64())),
+        // The rate the line usually has.
+        Kind::SqmAutorate => leg.capacity,
+    }
 }

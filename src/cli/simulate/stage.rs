@@ -77,7 +77,7 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeli
     let line = &scenario.line;
     let limit = |d: Direction| match contender {
         Contender::Fixed | Contender::Oracle => known(line.legs[d.index()].capacity),
-        Contender::Daemon(_) => line.legs[d.index()].ceiling.bps(),
+        Contender::Daemon(_) | Contender::Published(_) => line.legs[d.index()].ceiling.bps(),
     };
     let [down, up] = Direction::BOTH.map(|d| QueueSetup::tree(QUEUES[d.index()], "bridge", limit(d)));
     let [min, max] = scenario.router.latency;
@@ -175,7 +175,7 @@ pub(super) fn config(scenario: &Scenario, contender: Contender) -> Result<Config
     let text = text(scenario, contender).map_err(|error| error.to_string())?;
     let (mut config, _) =
         config::parse(&text, "simulated.toml", Path::new("/nonexistent"), &env).map_err(|faults| faults.to_string())?;
-    contender.adjust(&mut config);
+    contender.adjust(scenario, &mut config);
     Ok(config)
 }
 
