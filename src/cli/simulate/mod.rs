@@ -5,6 +5,8 @@
 
 mod contender;
 mod figures;
+mod output;
+mod plot;
 mod record;
 mod run;
 mod stage;
@@ -21,6 +23,14 @@ use std::sync::{Mutex, PoisonError};
 
 /// Where the suite is.
 const SUITE: &str = "tests/scenarios";
+
+/// One run to be made.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    scenario: &'a Scenario,
+    contender: Contender,
+    seed: u64,
+}
 
 /// What came of a scenario and a contender, over all seeds.
 struct Outcome {
@@ -78,16 +88,25 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
     let seeds = matches.get_one::<u64>("seeds").copied().unwrap_or(1);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
-    match simulate(&scenarios, &contenders, seeds, jobs) {
-        Ok(outcomes) => {
-            print!("{}", table::text(&outcomes, seeds));
-            Exit::Ok
-        }
+    let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
+    match simulate(&scenarios, &contenders, seeds, jobs, out).and_then(|outcomes| tell(&outcomes, seeds, out)) {
+        Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("{error}");
             Exit::Failed
         }
     }
+}
+
+/// The table for people, and the figures for machines.
+fn tell(outcomes: &[Outcome], seeds: u64, out: Option<&Path>) -> Result<(), String> {
+    let table = table::text(outcomes, seeds);
+    print!("{table}");
+    if let Some(directory) = out {
+        output::figures(directory, outcomes)?;
+        output::file(&directory.join("table.txt"), &table)?;
+    }
+    Ok(())
 }
 
 /// Reads all scenarios, and tells all faults of all of them.
@@ -126,9 +145,16 @@ fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Everything, on so many threads. The order of the result is that of the arguments.
-fn simulate(scenarios: &[Scenario], contenders: &[Contender], seeds: u64, jobs: usize) -> Result<Vec<Outcome>, String> {
+fn simulate(
+    scenarios: &[Scenario],
+    contenders: &[Contender],
+    seeds: u64,
+    jobs: usize,
+    out: Option<&Path>,
+) -> Result<Vec<Outcome>, String> {
     let pairs: Vec<_> = scenarios.iter().flat_map(|s| contenders.iter().map(move |&c| (s, c))).collect();
-    let work: Vec<_> = pairs.iter().flat_map(|&(s, c)| (1..=seeds).map(move |seed| (s, c, seed))).collect();
+    let cases = |&(scenario, contender)| (1..=seeds).map(move |seed| Case { scenario, contender, seed });
+    let work: Vec<Case<'_>> = pairs.iter().flat_map(cases).collect();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Result<Figures, String>>>> = Mutex::new(vec![None; work.len()]);
     std::thread::scope(|scope| {
@@ -136,20 +162,30 @@ fn simulate(scenarios: &[Scenario], contenders: &[Contender], seeds: u64, jobs: 
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(&(scenario, contender, seed)) = work.get(at) else { return };
-                    let result = run::run(scenario, contender, seed).map(|record| figures::figures(scenario, &record));
+                    let Some(case) = work.get(at) else { return };
+                    let result = one(case, out).map_err(|error| format!("{}: {error}", case.scenario.name));
                     results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
                 }
             });
         }
     });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
     let mut outcomes = Vec::new();
     for (scenario, contender) in pairs {
-        let runs = results.by_ref().take(usize::try_from(seeds).unwrap_or(usize::MAX)).flatten();
-        let runs = runs.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", scenario.name))?;
+        let runs = results.by_ref().take(usize::try_from(seeds).unwrap_or(usize::MAX));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
         let medians = figures::medians(&runs);
         outcomes.push(Outcome { scenario: scenario.clone(), contender, runs, medians });
     }
     Ok(outcomes)
+}
+
+/// One run; series and plot of the first seed are written.
+fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Figures, String> {
+    let record = run::run(case)?;
+    let figures = figures::figures(case.scenario, &record);
+    if let Some(directory) = out.filter(|_| case.seed == 1) {
+        output::run(directory, case, &record, &figures)?;
+    }
+    Ok(figures)
 }

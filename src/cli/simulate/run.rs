@@ -1,5 +1,6 @@
 //! One run: a scenario, a contender, a seed, from beginning to end.
 
+use super::Case;
 use super::contender::Contender;
 use super::record::{self, Observer, Record, Said};
 use super::stage;
@@ -10,11 +11,12 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use wanctl_hal::sim::{SharedWorld, SimBoard, lock};
 
-/// Runs it. The result is a function of the three arguments.
+/// Runs it. The result is a function of the case.
 ///
 /// # Errors
 /// What keeps the daemon from starting.
-pub(super) fn run(scenario: &Scenario, contender: Contender, seed: u64) -> Result<Record, String> {
+pub(super) fn run(case: &Case<'_>) -> Result<Record, String> {
+    let Case { scenario, contender, seed } = *case;
     let timeline = stage::timeline(scenario, seed);
     let mut world = stage::world(scenario, contender, seed, &timeline);
     let end = Instant::ZERO + scenario.lasts;
