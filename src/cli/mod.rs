@@ -10,6 +10,8 @@ mod demo;
 mod record;
 mod replay;
 mod run;
+#[cfg(feature = "sim")]
+mod simulate;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -66,6 +68,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Some(("adopt", m)) => adopt::main(&config_path(m)),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
+        #[cfg(feature = "sim")]
+        Some(("simulate", m)) => simulate::main(m),
         _ => Exit::BadConfig,
     }
 }
@@ -143,6 +147,8 @@ fn command() -> Command {
         command.subcommand(Command::new("demo").about("Watch it at work on a simulated line, for 80 seconds").arg(
             Arg::new("plain").long("plain").action(ArgAction::SetTrue).help("Lines of text instead of a picture"),
         ));
+    #[cfg(feature = "sim")]
+    let command = command.subcommand(simulate::command());
     command
 }
 

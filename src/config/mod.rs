@@ -9,6 +9,8 @@ mod law;
 mod preset;
 mod read;
 mod router;
+#[cfg(feature = "sim")]
+pub mod scenario;
 mod value;
 mod wan;
 

@@ -8,6 +8,8 @@
 
 pub mod adaptive;
 pub mod classic;
+#[cfg(feature = "sim")]
+pub mod published;
 
 use crate::types::{Bitrate, Instant, LinkStats, Millis, Sample, Verdict};
 
@@ -30,6 +32,9 @@ pub enum Settings {
     Adaptive(adaptive::Settings),
     /// The original's law.
     Classic(classic::Settings),
+    /// A law of others, to compare ours with.
+    #[cfg(feature = "sim")]
+    Published(published::Settings),
 }
 
 /// What survives a restart.
@@ -49,6 +54,9 @@ pub enum Law {
     Adaptive(adaptive::Adaptive),
     /// The original's law.
     Classic(classic::Classic),
+    /// A law of others, to compare ours with.
+    #[cfg(feature = "sim")]
+    Published(published::Published),
 }
 
 impl Law {
@@ -58,6 +66,8 @@ impl Law {
         match settings {
             Settings::Adaptive(s) => Self::Adaptive(adaptive::Adaptive::new(s)),
             Settings::Classic(s) => Self::Classic(classic::Classic::new(s)),
+            #[cfg(feature = "sim")]
+            Settings::Published(s) => Self::Published(published::Published::new(s)),
         }
     }
 
@@ -67,6 +77,8 @@ impl Law {
         match self {
             Self::Adaptive(law) => law.restore(learnt),
             Self::Classic(law) => law.restore(learnt),
+            #[cfg(feature = "sim")]
+            Self::Published(law) => law.restore(learnt),
         }
     }
 
@@ -76,6 +88,8 @@ impl Law {
         match self {
             Self::Adaptive(law) => law.learnt(),
             Self::Classic(law) => law.learnt(),
+            #[cfg(feature = "sim")]
+            Self::Published(law) => law.learnt(),
         }
     }
 
@@ -84,6 +98,8 @@ impl Law {
         match self {
             Self::Adaptive(law) => law.decide(input),
             Self::Classic(law) => law.decide(input),
+            #[cfg(feature = "sim")]
+            Self::Published(law) => law.decide(input),
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Totals {
     pub possible: f64,
     /// Dropped by the FIFO.
     pub overflowed: f64,
+    /// Left the last queue of the direction: what the receiver gets.
+    pub delivered: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -210,6 +212,8 @@ pub struct Line {
     jitter: Duration,
     full_drops_probes: bool,
     connected: bool,
+    /// Probes are served before everybody else: the delay does not show in them.
+    probes_first: bool,
     legs: [Leg; 2],
     /// Steps done.
     steps: u64,
@@ -225,6 +229,7 @@ impl Line {
             jitter: setup.jitter,
             full_drops_probes: setup.full_drops_probes,
             connected: true,
+            probes_first: false,
             legs: [Leg::new(&setup.legs[0]), Leg::new(&setup.legs[1])],
             steps: 0,
             rng: Rng::new(setup.seed),
@@ -305,6 +310,11 @@ impl Line {
         self.connected = connected;
     }
 
+    /// Probes are served before everybody else from now on, or wait like everybody else.
+    pub fn set_probes_first(&mut self, first: bool) {
+        self.probes_first = first;
+    }
+
     /// Another route: round-trip time without queues. Transfers that run keep theirs.
     pub fn set_base_rtt(&mut self, base_rtt: Duration) {
         self.base_rtt = base_rtt;
@@ -351,7 +361,11 @@ impl Line {
     #[must_use]
     pub fn totals(&self, direction: Direction) -> Totals {
         let leg = &self.legs[direction.index()];
-        Totals { carried: leg.fifo.departed, possible: leg.possible, overflowed: leg.overflowed }
+        let (carried, delivered) = match direction {
+            Direction::Download => (leg.fifo.departed, leg.shaper.passed),
+            Direction::Upload => (leg.fifo.departed, leg.fifo.departed),
+        };
+        Totals { carried, possible: leg.possible, overflowed: leg.overflowed, delivered }
     }
 
     /// What the shaper counted since the last call, and what waits in it now.
@@ -392,6 +406,7 @@ impl Line {
         if !self.connected || self.full_drops_probes && self.rng.chance(drop_share) {
             return Entry::Dropped;
         }
+        let place = place.filter(|_| !self.probes_first);
         place.map_or(Entry::Passes, Entry::Waits)
     }
 

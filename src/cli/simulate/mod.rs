@@ -1,0 +1,191 @@
+//! `wanctl simulate`: scenarios, contenders, seeds; figures, series and plots.
+//!
+//! A run is a function of scenario, contender and seed, so runs are spread over threads and the
+//! output is the same however many there are.
+
+mod contender;
+mod figures;
+mod output;
+mod plot;
+mod record;
+mod run;
+mod stage;
+mod table;
+
+use super::Exit;
+use crate::config::scenario::{self, Scenario};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use contender::Contender;
+use figures::Figures;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Where the suite is.
+const SUITE: &str = "tests/scenarios";
+
+/// One run to be made.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    scenario: &'a Scenario,
+    contender: Contender,
+    seed: u64,
+}
+
+/// What came of a scenario and a contender, over all seeds.
+struct Outcome {
+    scenario: Scenario,
+    contender: Contender,
+    /// By seed.
+    runs: Vec<Figures>,
+    medians: Figures,
+}
+
+/// The command and its arguments.
+pub(super) fn command() -> Command {
+    let count = |name: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u64).range(1..=10_000))
+    };
+    Command::new("simulate")
+        .about("Run control laws on simulated lines and compare them")
+        .arg(
+            Arg::new("scenario")
+                .value_name("SCENARIO.toml")
+                .value_parser(value_parser!(PathBuf))
+                .num_args(0..)
+                .help("Scenario files (see tests/scenarios)"),
+        )
+        .arg(Arg::new("suite").long("suite").action(ArgAction::SetTrue).help("All files of tests/scenarios"))
+        .arg(
+            Arg::new("law")
+                .long("law")
+                .value_name("NAME,…")
+                .value_delimiter(',')
+                .value_parser(clap::builder::PossibleValuesParser::new(Contender::names()))
+                .default_value("adaptive")
+                .hide_possible_values(true)
+                .help(format!("Whom to run: {}", Contender::names().collect::<Vec<_>>().join(", "))),
+        )
+        .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
+        .arg(count("jobs").help("Threads (as many as there are cores)"))
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write figures (JSON), and series (CSV) and plots (SVG) of the first seed"),
+        )
+}
+
+/// Runs what was asked for.
+pub(super) fn main(matches: &ArgMatches) -> Exit {
+    let scenarios = match scenarios(matches) {
+        Ok(scenarios) => scenarios,
+        Err(exit) => return exit,
+    };
+    let names = matches.get_many::<String>("law").into_iter().flatten();
+    let contenders: Vec<Contender> = names.filter_map(|name| Contender::named(name)).collect();
+    let seeds = matches.get_one::<u64>("seeds").copied().unwrap_or(1);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
+    let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
+    match simulate(&scenarios, &contenders, seeds, jobs, out).and_then(|outcomes| tell(&outcomes, seeds, out)) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("{error}");
+            Exit::Failed
+        }
+    }
+}
+
+/// The table for people, and the figures for machines.
+fn tell(outcomes: &[Outcome], seeds: u64, out: Option<&Path>) -> Result<(), String> {
+    let table = table::text(outcomes, seeds);
+    print!("{table}");
+    if let Some(directory) = out {
+        output::figures(directory, outcomes)?;
+        output::file(&directory.join("table.txt"), &table)?;
+    }
+    Ok(())
+}
+
+/// Reads all scenarios, and tells all faults of all of them.
+fn scenarios(matches: &ArgMatches) -> Result<Vec<Scenario>, Exit> {
+    let mut paths: Vec<PathBuf> = matches.get_many::<PathBuf>("scenario").into_iter().flatten().cloned().collect();
+    if matches.get_flag("suite") {
+        paths.extend(suite(Path::new(SUITE)).map_err(|error| {
+            eprintln!("{SUITE}: {error}; the suite is in the source directory, run this from there");
+            Exit::Failed
+        })?);
+    }
+    if paths.is_empty() {
+        eprintln!("which scenario? Name files, or say --suite");
+        return Err(Exit::BadConfig);
+    }
+    let mut scenarios = Vec::new();
+    let mut bad = false;
+    for path in &paths {
+        match scenario::load(path) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(faults) => {
+                bad = true;
+                eprintln!("{faults}");
+            }
+        }
+    }
+    if bad { Err(Exit::BadConfig) } else { Ok(scenarios) }
+}
+
+fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Everything, on so many threads. The order of the result is that of the arguments.
+fn simulate(
+    scenarios: &[Scenario],
+    contenders: &[Contender],
+    seeds: u64,
+    jobs: usize,
+    out: Option<&Path>,
+) -> Result<Vec<Outcome>, String> {
+    let pairs: Vec<_> = scenarios.iter().flat_map(|s| contenders.iter().map(move |&c| (s, c))).collect();
+    let cases = |&(scenario, contender)| (1..=seeds).map(move |seed| Case { scenario, contender, seed });
+    let work: Vec<Case<'_>> = pairs.iter().flat_map(cases).collect();
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Result<Figures, String>>>> = Mutex::new(vec![None; work.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(work.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = work.get(at) else { return };
+                    let result = one(case, out).map_err(|error| format!("{}: {error}", case.scenario.name));
+                    results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
+    let mut outcomes = Vec::new();
+    for (scenario, contender) in pairs {
+        let runs = results.by_ref().take(usize::try_from(seeds).unwrap_or(usize::MAX));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        let medians = figures::medians(&runs);
+        outcomes.push(Outcome { scenario: scenario.clone(), contender, runs, medians });
+    }
+    Ok(outcomes)
+}
+
+/// One run; series and plot of the first seed are written.
+fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Figures, String> {
+    let record = run::run(case)?;
+    let figures = figures::figures(case.scenario, &record);
+    if let Some(directory) = out.filter(|_| case.seed == 1) {
+        output::run(directory, case, &record, &figures)?;
+    }
+    Ok(figures)
+}

@@ -1,0 +1,205 @@
+//! From a scenario, a contender and a seed to a world in which everything is going to happen, and
+//! the configuration the daemon gets.
+
+use super::contender::Contender;
+use crate::config::scenario::{Happening, REFLECTORS, Reflectors, Scenario, Trouble, Walk, Walked};
+use crate::config::{self, Config};
+use crate::types::{Bitrate, Direction, Duration, Instant};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::fmt::Write as _;
+use std::path::Path;
+use wanctl_hal::sim::{
+    Action, Fault, Latency, LegSetup, LineSetup, QueueSetup, Rng, RouterDouble, RouterSetup, Target, Wan, World,
+};
+
+/// The router's queues, download and upload.
+const QUEUES: [&str; 2] = ["wan1-dl", "wan1-ul"];
+
+/// Addresses meant for documentation: should a probe ever leave the simulation, it ends nowhere.
+const ADDRESSES: [Ipv4Addr; REFLECTORS] = [
+    Ipv4Addr::new(192, 0, 2, 1),
+    Ipv4Addr::new(198, 51, 100, 1),
+    Ipv4Addr::new(203, 0, 113, 1),
+    Ipv4Addr::new(192, 0, 2, 2),
+];
+
+/// Where the first of them answers SYN.
+const TCP_PORT: u16 = 443;
+
+/// What is left free by those who know the capacity.
+const MARGIN: f64 = 0.95;
+
+/// By up to this much everything happens later, by seed: a step must not always meet the same
+/// moment of the cycle.
+const OFFSET: Duration = Duration::from_millis(250);
+
+/// Everything that will happen, in order of time: the scenario's events, and the walks drawn from
+/// the seed.
+pub(super) fn timeline(scenario: &Scenario, seed: u64) -> Vec<(Instant, Happening)> {
+    let offset = Rng::new(seed ^ 0x0FF5_E700).between(Duration::ZERO, OFFSET);
+    let events = scenario.events.iter().cloned();
+    let walks = (1..).zip(&scenario.walks).flat_map(|(i, walk)| {
+        // Each walk has chances of its own, so that adding one leaves the others alone.
+        steps(walk, scenario, &mut Rng::new(seed.wrapping_add(i << 32)))
+    });
+    let mut all: Vec<_> = events.chain(walks).map(|(at, what)| (Instant::ZERO + at + offset, what)).collect();
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
+/// The steps of one walk.
+fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happening)> {
+    let ([low, high], start) = match walk.of {
+        Walked::Capacity(d, bounds) => (bounds.map(Bitrate::as_f64), scenario.line.legs[d.index()].capacity.as_f64()),
+        Walked::BaseRtt(bounds) => (bounds.map(|b| b.as_secs_f64()), scenario.line.base_rtt.as_secs_f64()),
+    };
+    let (mut value, mut at) = (start, walk.between[0]);
+    let mut found = Vec::new();
+    while at <= walk.between[1] {
+        let even = 2.0 * rng.unit() - 1.0;
+        value = if rng.chance(walk.leap) {
+            low + (high - low) * rng.unit()
+        } else {
+            (value * (1.0 + walk.step * even)).clamp(low.min(high), high.max(low))
+        };
+        let what = match walk.of {
+            Walked::Capacity(direction, _) => Happening::Capacity(direction, Bitrate::from_f64(value)),
+            Walked::BaseRtt(_) => Happening::BaseRtt(Duration::from_secs_f64(value)),
+        };
+        found.push((at, what));
+        at += walk.every;
+    }
+    found
+}
+
+/// The world at the beginning, with everything that will happen in it.
+pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeline: &[(Instant, Happening)]) -> World {
+    let line = &scenario.line;
+    let limit = |d: Direction| match contender {
+        Contender::Fixed | Contender::Oracle => known(line.legs[d.index()].capacity),
+        Contender::Daemon(_) | Contender::Published(_) => line.legs[d.index()].ceiling.bps(),
+    };
+    let [down, up] = Direction::BOTH.map(|d| QueueSetup::tree(QUEUES[d.index()], "bridge", limit(d)));
+    let [min, max] = scenario.router.latency;
+    let router = RouterSetup {
+        queues: vec![down, up],
+        latency: Latency { min, max, ..Latency::default() },
+        counter_period: scenario.router.counters_every,
+        seed,
+        ..RouterSetup::default()
+    };
+    let leg = |d: Direction| {
+        let leg = &line.legs[d.index()];
+        LegSetup { capacity: leg.capacity, fifo_bytes: leg.fifo_bytes, ..LegSetup::new(leg.capacity, Duration::ZERO) }
+    };
+    let [download, upload] = Direction::BOTH.map(leg);
+    let setup = LineSetup {
+        base_rtt: line.base_rtt,
+        jitter: line.jitter,
+        seed,
+        legs: [download, upload],
+        ..LineSetup::new(line.legs[0].capacity, line.legs[1].capacity)
+    };
+    let mut wan = Wan::new("wan1", "ether1", &setup).with_reflectors(&ADDRESSES.map(IpAddr::V4));
+    wan.line.set_probes_first(!line.probes_queue);
+    wan.targets = vec![(SocketAddr::new(IpAddr::V4(ADDRESSES[0]), TCP_PORT), Target::default())];
+    let mut world = World::new(RouterDouble::new(router), vec![wan]);
+    world.seed = seed;
+    for (at, what) in timeline {
+        for action in actions(what) {
+            world.at(*at, action);
+        }
+        if let (Contender::Oracle, Happening::Capacity(d, rate)) = (contender, what) {
+            world.at(*at, Action::SetLimit(QUEUES[d.index()].to_owned(), known(*rate).to_string()));
+        }
+    }
+    world
+}
+
+/// The limit of somebody who knows the capacity.
+fn known(capacity: Bitrate) -> u64 {
+    Bitrate::from_f64(capacity.as_f64() * MARGIN).bps()
+}
+
+/// What happens, in the words of the simulator.
+fn actions(what: &Happening) -> Vec<Action> {
+    match *what {
+        Happening::Capacity(direction, rate) => vec![Action::Capacity(0, direction, rate)],
+        Happening::Flows(direction, n) => vec![Action::Flows(0, direction, n)],
+        Happening::Stream(direction, rate) => vec![Action::Stream(0, direction, rate)],
+        Happening::BaseRtt(rtt) => vec![Action::BaseRtt(0, rtt)],
+        Happening::Jitter(mean) => vec![on_line(move |wan| wan.line.set_jitter(mean))],
+        Happening::Connected(connected) => vec![Action::Connected(0, connected)],
+        Happening::Router(Trouble::Stall, time) => vec![Action::Router(Fault::Stall(time))],
+        Happening::Router(Trouble::Gone, time) => {
+            vec![Action::Router(Fault::Reset), Action::Router(Fault::Silent(time))]
+        }
+        Happening::Router(Trouble::Reset, _) => vec![Action::Router(Fault::Reset)],
+        Happening::Router(Trouble::Reboot, time) => vec![Action::Reboot(time)],
+        Happening::Reflectors(ref who, how) => who.iter().map(|&i| reflector(i, how)).collect(),
+    }
+}
+
+fn reflector(i: usize, how: Reflectors) -> Action {
+    let address = IpAddr::V4(ADDRESSES[i.min(REFLECTORS - 1)]);
+    match how {
+        Reflectors::Silent(time) => Action::Silence(0, address, time),
+        Reflectors::Loss(part) => on_line(move |wan| {
+            if let Some(reflector) = wan.reflector(address) {
+                reflector.loss = part;
+            }
+        }),
+        Reflectors::Extra(extra) => on_line(move |wan| {
+            if let Some(reflector) = wan.reflector(address) {
+                reflector.extra = extra;
+            }
+        }),
+    }
+}
+
+/// Something that happens to the WAN.
+fn on_line(change: impl FnOnce(&mut Wan) + Send + 'static) -> Action {
+    Action::Do(Box::new(move |world| {
+        if let Some(wan) = world.wans.first_mut() {
+            change(wan);
+        }
+    }))
+}
+
+/// The configuration of the daemon, as an operator who knows the idle line would write it.
+///
+/// # Errors
+/// All faults of the text.
+pub(super) fn config(scenario: &Scenario, contender: Contender) -> Result<Config, String> {
+    let env = |name: &str| (name == "WANCTL_ROUTER_PASSWORD").then(|| "secret".to_owned());
+    let text = text(scenario, contender).map_err(|error| error.to_string())?;
+    let (mut config, _) =
+        config::parse(&text, "simulated.toml", Path::new("/nonexistent"), &env).map_err(|faults| faults.to_string())?;
+    contender.adjust(scenario, &mut config);
+    Ok(config)
+}
+
+fn text(scenario: &Scenario, contender: Contender) -> Result<String, core::fmt::Error> {
+    let mut text = String::from("[router]\nurl = \"http://192.168.88.1\"\nuser = \"wanctl\"\n[loop]\n");
+    writeln!(text, "cycle = \"{}us\"", scenario.control.cycle.as_micros())?;
+    if let Some(period) = scenario.control.statistics {
+        writeln!(text, "statistics_loaded = \"{}us\"", period.as_micros())?;
+        writeln!(text, "statistics_idle = \"{}us\"", period.max(Duration::from_secs(1)).as_micros())?;
+    }
+    writeln!(text, "[[wan]]\nname = \"wan1\"\nlink = \"{}\"", scenario.line.link)?;
+    writeln!(text, "law = \"{}\"", contender.law().unwrap_or("classic"))?;
+    writeln!(text, "reflectors = [{}]", ADDRESSES.map(|ip| format!("\"{ip}\"")).join(", "))?;
+    writeln!(
+        text,
+        "tcp_targets = [\"{}:{TCP_PORT}\"]\nbaseline = \"{}us\"",
+        ADDRESSES[0],
+        scenario.line.base_rtt.as_micros()
+    )?;
+    for direction in Direction::BOTH {
+        let leg = &scenario.line.legs[direction.index()];
+        let queue = QUEUES[direction.index()];
+        writeln!(text, "[wan.{}]\nqueue = \"{queue}\"", direction.name())?;
+        writeln!(text, "ceiling = {}\nfloor = {}", leg.ceiling.bps(), leg.floor.bps())?;
+    }
+    Ok(text)
+}
