@@ -140,7 +140,7 @@ fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "toml"));
-    paths.sort();
+    paths.sort_by_key(|path| path.with_extension(""));
     Ok(paths)
 }
 

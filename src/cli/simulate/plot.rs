@@ -230,6 +230,14 @@ impl Page {
             mark += step;
         }
         self.words([RIGHT, bottom + 38.0], "", "end", "seconds");
+        let mut x = LEFT;
+        for state in [State::Green, State::Yellow, State::SoftRed, State::Red] {
+            let (y, fill) = (bottom + 29.0, colour(state));
+            let _ =
+                writeln!(self.text, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"{BAND}\" fill=\"{fill}\"/>");
+            self.words([x + 19.0, bottom + 38.0], "", "start", state.name());
+            x += 95.0;
+        }
     }
 
     /// One entry for each pixel: its place, and the first and last row in it.
