@@ -54,10 +54,10 @@ pub(super) fn svg(case: &Case<'_>, record: &Record, figures: &Figures) -> String
     let delay_top = TOP + 2.0 * (RATE_HEIGHT + BAND + GAP);
     let height = delay_top + DELAY_HEIGHT + 60.0;
     let mut page = Page { text: String::new(), end: case.scenario.lasts.as_secs_f64() };
-    let _ = write!(
+    let _ = writeln!(
         page.text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\
-         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
     );
     page.title(case, figures);
     page.events(case.scenario, record, delay_top + DELAY_HEIGHT);
