@@ -2,10 +2,11 @@
 # make test    passes the tests (installs what they need)
 # make check   format, lints, documentation
 # make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
+# make suite   all control laws in all scenarios of tests/scenarios: table, figures and plots in target/suite
 # make soak    the full counts, hours
 # make recordings   makes the recorded test runs anew, after a change on purpose
 # make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
-.PHONY: demo test check bench soak fuzz compiler tools clean recordings
+.PHONY: demo test check bench suite soak fuzz compiler tools clean recordings
 CARGO ?= cargo
 
 compiler:
@@ -38,6 +39,11 @@ bench: compiler
 	  echo "valgrind is missing and can't be installed without root; instructions will not be counted" >&2
 	$(CARGO) build --profile dist --no-default-features
 	$(CARGO) bench --bench figures -- $(ARGS)
+
+LAWS ?= adaptive,classic,cake-autorate,sqm-autorate,fixed,oracle
+suite: compiler
+	$(CARGO) build --release
+	$(CARGO) run --release --quiet -- simulate --suite --law $(LAWS) --seeds 20 --out target/suite
 
 soak:
 	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets

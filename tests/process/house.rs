@@ -132,6 +132,7 @@ fingerprint = "{fingerprint}"
 [[wan]]
 name = "cable"
 link = "cable"
+law = "classic"
 reflectors = {reflectors}
 tcp_targets = []
 baseline = "{baseline}"

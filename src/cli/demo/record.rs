@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn look(at: f64, delay: f64, carried: f64) -> Look {
-        let totals = Totals { carried, possible: at * 1e6, delivered: carried, overflowed: 0.0 };
+        let totals = Totals { carried, possible: at * 1e6, ..Totals::default() };
         Look { at: Duration::from_secs_f64(at), delay: Some(delay), totals: [totals, Totals::default()] }
     }
 

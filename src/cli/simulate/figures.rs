@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "counts of rows stay far below 2^53")]
 
 use super::record::{LOOK, Record, Row, time};
-use crate::config::scenario::{Happening, Scenario};
+use crate::config::scenario::{Happening, Scenario, Walk, Walked};
 use crate::types::{Direction, Duration, Instant};
 
 /// Delay below which a step counts as cleared (ms).
@@ -76,14 +76,21 @@ pub(super) fn figures(scenario: &Scenario, record: &Record) -> Figures {
 
 /// Median over runs; a figure that some run does not have counts only those that have it.
 pub(super) fn medians(runs: &[Figures]) -> Figures {
-    (0..COLUMNS.len())
-        .map(|i| {
-            let mut values: Vec<f64> = runs.iter().filter_map(|run| run[i]).collect();
-            values.sort_by(f64::total_cmp);
-            let n = values.len();
-            (n > 0).then(|| f64::midpoint(values[(n - 1) / 2], values[n / 2]))
-        })
-        .collect()
+    each(runs, |values| {
+        values.sort_by(f64::total_cmp);
+        let n = values.len();
+        f64::midpoint(values[(n - 1) / 2], values[n / 2])
+    })
+}
+
+/// Mean over scenarios, likewise.
+pub(super) fn means(scenarios: &[Figures]) -> Figures {
+    each(scenarios, |values| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn each(all: &[Figures], combine: impl Fn(&mut [f64]) -> f64) -> Figures {
+    let of = |i: usize| all.iter().filter_map(|figures| figures[i]).collect::<Vec<f64>>();
+    (0..COLUMNS.len()).map(of).map(|mut values| (!values.is_empty()).then(|| combine(&mut values))).collect()
 }
 
 /// A step of a capacity.
@@ -251,7 +258,7 @@ fn steps(scenario: &Scenario, record: &Record) -> Vec<Step> {
     let mut capacity = scenario.line.legs.map(|leg| leg.capacity.as_f64());
     // Walks are no steps: there is no time between their changes to clear or to regain anything.
     let walked = |d: Direction| {
-        let is = |walk: &crate::config::scenario::Walk| matches!(walk.of, crate::config::scenario::Walked::Capacity(of, _) if of == d);
+        let is = |walk: &Walk| matches!(walk.of, Walked::Capacity(of, _) if of == d);
         scenario.walks.iter().any(is)
     };
     let end = record.rows.len();

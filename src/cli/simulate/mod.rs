@@ -64,7 +64,7 @@ pub(super) fn command() -> Command {
                 .value_parser(clap::builder::PossibleValuesParser::new(Contender::names()))
                 .default_value("adaptive")
                 .hide_possible_values(true)
-                .help(format!("Whom to run: {}", Contender::names().collect::<Vec<_>>().join(", "))),
+                .help(format!("Whom to run:\n{}", Contender::names().collect::<Vec<_>>().join(", "))),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
         .arg(count("jobs").help("Threads (as many as there are cores)"))
@@ -140,7 +140,7 @@ fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "toml"));
-    paths.sort();
+    paths.sort_by_key(|path| path.with_extension(""));
     Ok(paths)
 }
 

@@ -54,10 +54,10 @@ pub(super) fn svg(case: &Case<'_>, record: &Record, figures: &Figures) -> String
     let delay_top = TOP + 2.0 * (RATE_HEIGHT + BAND + GAP);
     let height = delay_top + DELAY_HEIGHT + 60.0;
     let mut page = Page { text: String::new(), end: case.scenario.lasts.as_secs_f64() };
-    let _ = write!(
+    let _ = writeln!(
         page.text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\
-         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
     );
     page.title(case, figures);
     page.events(case.scenario, record, delay_top + DELAY_HEIGHT);
@@ -230,6 +230,14 @@ impl Page {
             mark += step;
         }
         self.words([RIGHT, bottom + 38.0], "", "end", "seconds");
+        let mut x = LEFT;
+        for state in [State::Green, State::Yellow, State::SoftRed, State::Red] {
+            let (y, fill) = (bottom + 29.0, colour(state));
+            let _ =
+                writeln!(self.text, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"{BAND}\" fill=\"{fill}\"/>");
+            self.words([x + 19.0, bottom + 38.0], "", "start", state.name());
+            x += 95.0;
+        }
     }
 
     /// One entry for each pixel: its place, and the first and last row in it.

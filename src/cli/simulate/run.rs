@@ -65,3 +65,25 @@ fn control(world: &SharedWorld, scenario: &Scenario, contender: Contender, end: 
     }
     Ok(said)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::scenario;
+    use std::path::Path;
+
+    #[test]
+    fn looking_changes_nothing() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/step.toml");
+        let mut scenario = scenario::load(&path).unwrap();
+        scenario.lasts = std::time::Duration::from_secs(25);
+        let contender = Contender::named("classic").unwrap();
+        let seen = run(&Case { scenario: &scenario, contender, seed: 3 }).unwrap();
+        let timeline = stage::timeline(&scenario, 3);
+        let world = stage::world(&scenario, contender, 3, &timeline).share();
+        control(&world, &scenario, contender, Instant::ZERO + scenario.lasts).unwrap();
+        let unseen: Vec<Instant> = lock(&world).router.writes().map(|write| write.at).collect();
+        assert!(unseen.len() > 50, "{}", unseen.len());
+        assert_eq!(seen.writes, unseen);
+    }
+}

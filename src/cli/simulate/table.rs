@@ -1,7 +1,8 @@
-//! The table: a block for each scenario, a row for each contender.
+//! The table: a block for each scenario, a row for each contender, and a block for all together.
 
 use super::Outcome;
-use super::figures::COLUMNS;
+use super::contender::Contender;
+use super::figures::{COLUMNS, Figures, means};
 use std::fmt::Write as _;
 
 /// Everything as text.
@@ -11,26 +12,54 @@ pub(super) fn text(outcomes: &[Outcome], seeds: u64) -> String {
     for outcome in outcomes {
         if scenario != Some(&outcome.scenario.name) {
             scenario = Some(&outcome.scenario.name);
-            head(&mut text, outcome, seeds);
+            let s = &outcome.scenario;
+            let tag = if s.controllable { "" } else { " [not ours]" };
+            let runs = if seeds == 1 { "1 run".to_owned() } else { format!("median of {seeds} runs") };
+            head(&mut text, &format!("{}{tag}: {} ({runs})", s.name, s.about));
         }
-        let _ = write!(text, "  {:<14}", outcome.contender.name());
-        for (column, value) in COLUMNS.iter().zip(&outcome.medians).filter(|(column, _)| column.heading.is_some()) {
-            let digits = column.digits;
-            let _ = match value {
-                Some(value) => write!(text, " {value:>8.digits$}"),
-                None => write!(text, " {:>8}", "-"),
-            };
-        }
-        text.push('\n');
+        row(&mut text, outcome.contender, &outcome.medians);
+    }
+    for controllable in [true, false] {
+        together(&mut text, outcomes, controllable);
     }
     text
 }
 
-fn head(text: &mut String, outcome: &Outcome, seeds: u64) {
-    let s = &outcome.scenario;
-    let tag = if s.controllable { "" } else { " [not ours]" };
-    let runs = if seeds == 1 { "1 run".to_owned() } else { format!("median of {seeds} runs") };
-    let _ = writeln!(text, "{}{}{tag}: {} ({runs})", if text.is_empty() { "" } else { "\n" }, s.name, s.about);
+/// Means over all scenarios of a kind, if there are several.
+fn together(text: &mut String, outcomes: &[Outcome], controllable: bool) {
+    let of_kind = || outcomes.iter().filter(|outcome| outcome.scenario.controllable == controllable);
+    let mut contenders: Vec<Contender> = Vec::new();
+    for outcome in of_kind() {
+        if !contenders.contains(&outcome.contender) {
+            contenders.push(outcome.contender);
+        }
+    }
+    let count = of_kind().count() / contenders.len().max(1);
+    if count < 2 {
+        return;
+    }
+    let kind = if controllable { "controllable" } else { "not-ours" };
+    head(text, &format!("mean over the {count} {kind} scenarios"));
+    for contender in contenders {
+        let medians: Vec<Figures> = of_kind().filter(|o| o.contender == contender).map(|o| o.medians.clone()).collect();
+        row(text, contender, &means(&medians));
+    }
+}
+
+fn row(text: &mut String, contender: Contender, figures: &Figures) {
+    let _ = write!(text, "  {:<14}", contender.name());
+    for (column, value) in COLUMNS.iter().zip(figures).filter(|(column, _)| column.heading.is_some()) {
+        let digits = column.digits;
+        let _ = match value {
+            Some(value) => write!(text, " {value:>8.digits$}"),
+            None => write!(text, " {:>8}", "-"),
+        };
+    }
+    text.push('\n');
+}
+
+fn head(text: &mut String, title: &str) {
+    let _ = writeln!(text, "{}{title}", if text.is_empty() { "" } else { "\n" });
     for line in 0..2 {
         let _ = write!(text, "  {:<14}", "");
         for heading in COLUMNS.iter().filter_map(|column| column.heading) {

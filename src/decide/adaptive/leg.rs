@@ -11,6 +11,9 @@ const GREEDY: f64 = 0.8;
 /// Below this part it is idle.
 const IDLE: f64 = 0.2;
 
+/// A direction that uses less than this part of its rate is never to blame.
+const USED_AT_ALL: f64 = 0.1;
+
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
 
@@ -170,7 +173,7 @@ impl Leg {
     }
 
     /// Part of the rate that is used; `None` when nobody knows.
-    fn load(&self) -> Option<f64> {
+    pub(super) fn load(&self) -> Option<f64> {
         Some(self.counters?.achieved? / self.rate)
     }
 
@@ -183,6 +186,16 @@ impl Leg {
     /// waiting.
     pub(super) fn is_clear(&self) -> bool {
         self.load().is_some_and(|load| load < LOADED) || self.is_backlogged()
+    }
+
+    /// It tries a rate or drains a queue.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.is_trying() || self.is_blamed()
+    }
+
+    /// Below that it is never to blame.
+    pub(super) fn is_used_at_all(&self) -> bool {
+        self.load().is_some_and(|load| load >= USED_AT_ALL)
     }
 
     /// Next to nothing is on its way.
@@ -416,13 +429,17 @@ impl Leg {
         }
     }
 
-    /// The other direction makes delay: what is tried now proves nothing.
+    /// The other direction makes the delay: what is tried now proves nothing, and what was cut was
+    /// cut in error.
     pub(super) fn abandon(&mut self, view: &View) {
-        if let Phase::Trying { from, .. } = self.phase {
-            self.set(from);
-            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
-            self.reason = Reason::Steady;
-        }
+        let rate = match self.phase {
+            Phase::Trying { from, .. } => from,
+            Phase::Draining(drain) => drain.before,
+            Phase::Steady { .. } => return,
+        };
+        self.set(rate);
+        self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+        self.reason = Reason::Steady;
     }
 
     /// The delay is not ours: as before the cuts.

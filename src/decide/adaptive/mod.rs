@@ -156,7 +156,7 @@ impl Adaptive {
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let alone = !other.is_trying() && !other.is_blamed();
+                    let alone = !other.is_busy();
                     self.legs[i].step(&view, alone);
                 }
                 self.give_up(&view);
@@ -220,7 +220,9 @@ impl Adaptive {
         self.rising = if self.sum > 0.0 { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
         let threshold = self.settings.target.get().max(2.0 * view.rise);
-        if self.sum < threshold || view.bound < view.rise {
+        // Probes that are out speak only beside replies that are late as well: when nothing comes
+        // back at all it is silence, and in silence rates are held.
+        if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
         let blamed = self.blame(view, since);
@@ -241,15 +243,28 @@ impl Adaptive {
             return [false; 2];
         }
         if self.stats_at.is_some_and(|at| at > since + self.latency) {
-            let guilty = [0, 1].map(|i| loaded[i] && !self.legs[i].is_backlogged());
+            let passes = self.legs.each_ref().map(|leg| !leg.is_backlogged());
+            let guilty = [0, 1].map(|i| loaded[i] && passes[i]);
             if guilty.iter().any(|g| *g) {
                 return guilty;
+            }
+            // Suspected so far, and innocent: then it is the other one, even if its rate is so far
+            // above what the line carries that it does not look used.
+            let turned = [0, 1]
+                .map(|i| self.legs[1 - i].is_busy() && !passes[1 - i] && passes[i] && self.legs[i].is_used_at_all());
+            if turned.iter().any(|t| *t) {
+                return turned;
             }
         }
         for suspects in [self.legs.each_ref().map(Leg::is_trying), self.legs.each_ref().map(Leg::is_blamed)] {
             if suspects.iter().any(|s| *s) {
                 return suspects;
             }
+        }
+        if loaded == [false; 2] && view.now.since(since) >= PATIENCE * 4 {
+            // A rate far above what the line carries never looks used: whoever uses more of it.
+            let used = self.legs.each_ref().map(|leg| leg.load().unwrap_or(0.0));
+            return [0, 1].map(|i| self.legs[i].is_used_at_all() && used[i] >= used[1 - i]);
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;
         let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;

@@ -32,6 +32,14 @@ const SETTLE_S: f64 = 5.0;
 /// a queue that comes and goes is not learnt as the line's noise.
 const NOISE: f64 = 0.72;
 
+/// A probe that is out this much longer than the last delay is late or lost (milliseconds).
+const LATE_MS: f64 = 10.0;
+
+/// Weight of one such case, and the share of late ones below which waiting probes prove nothing:
+/// reflectors that limit their answers would look like bloat.
+const TRUST_WEIGHT: f64 = 0.1;
+const LEAST_TRUST: f64 = 0.4;
+
 /// Least spread that is believed (milliseconds): clocks and schedulers are never quieter.
 const LEAST_SPREAD_MS: f64 = 0.3;
 
@@ -72,6 +80,8 @@ pub(super) struct Sensor {
     baseline: f64,
     history: [(Instant, f64); HISTORY],
     kept: usize,
+    /// How often probes that were out for long turned out to be late, and not lost.
+    trust: f64,
     last: Option<Instant>,
 }
 
@@ -92,6 +102,7 @@ impl Sensor {
             baseline: baseline.get(),
             history: [(Instant::ZERO, 0.0); HISTORY],
             kept: 0,
+            trust: 1.0,
             last: None,
         }
     }
@@ -132,10 +143,14 @@ impl Sensor {
                 let _ = bounded.push(waits);
             }
         }
-        if let Some(bound) = middle(&mut bounded) {
-            self.bound = bound;
-        }
+        let waited = self.bound;
+        self.bound = middle(&mut bounded).unwrap_or(waited);
         let Some(delay) = middle(&mut replied).filter(|_| sample.renewed) else { return };
+        if waited > self.delay + LATE_MS {
+            // Probes were out for long: late, or lost?
+            let late = f64::from(u8::from(delay > self.delay + 0.5 * (waited - self.delay)));
+            self.trust += TRUST_WEIGHT * (late - self.trust);
+        }
         let elapsed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
         let before = core::mem::replace(&mut self.delay, delay);
@@ -182,7 +197,7 @@ impl Sensor {
 
     /// The same with the probes that are still out: what the delay is at least.
     pub(super) fn excess_bound(&self) -> f64 {
-        self.bound - self.mean
+        if self.trust < LEAST_TRUST { self.excess() } else { self.bound - self.mean }
     }
 
     /// Mean deviation of the delay on an idle line (milliseconds).

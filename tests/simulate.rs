@@ -1,0 +1,187 @@
+//! `wanctl simulate` as a user runs it: the built binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![cfg(feature = "sim")]
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn simulate(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wanctl"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("simulate").args(arguments);
+    command.output().unwrap()
+}
+
+/// An empty directory of this name.
+fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("simulate-{name}"));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// The results of a run that must succeed.
+fn results(name: &str, arguments: &[&str]) -> Vec<Value> {
+    let out = directory(name);
+    let output = simulate(&[arguments, &["--out", out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_str(&fs::read_to_string(out.join("figures.json")).unwrap()).unwrap();
+    json["results"].as_array().unwrap().clone()
+}
+
+/// A median of the first result of this law.
+fn median(results: &[Value], law: &str, figure: &str) -> f64 {
+    let found = results.iter().find(|result| result["law"] == law).unwrap_or_else(|| panic!("no {law}"));
+    found["medians"][figure].as_f64().unwrap_or_else(|| panic!("{law} has no {figure}"))
+}
+
+/// All files below a directory, by their names.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn who_knows_more_does_better() {
+    let laws = "fixed,classic,adaptive,oracle";
+    let results = results("order", &["tests/scenarios/step.toml", "--law", laws, "--seeds", "3"]);
+    let p95 = |law| median(&results, law, "added_delay_p95_ms");
+    assert!(p95("oracle") < p95("classic") && p95("oracle") < p95("adaptive"));
+    assert!(p95("classic") < p95("fixed") && p95("adaptive") < p95("fixed"));
+    // The fixed rate fills a FIFO that holds a second of what is left.
+    let peak = median(&results, "fixed", "added_delay_peak_ms");
+    assert!((950.0..1_050.0).contains(&peak), "{peak}");
+    let used = median(&results, "oracle", "utilisation_percent");
+    assert!((92.0..96.0).contains(&used), "{used}");
+}
+
+/// What is known of the published laws, in public and from our own measurements on real CAKE.
+#[test]
+fn the_published_laws_do_what_they_are_known_for() {
+    let arguments = ["tests/scenarios/step.toml", "--law", "cake-autorate,sqm-autorate,fixed", "--seeds", "3"];
+    let results = results("published", &arguments);
+    for law in ["cake-autorate", "sqm-autorate"] {
+        assert!(median(&results, law, "added_delay_p50_ms") < 60.0, "{law} helps");
+        assert!(median(&results, law, "added_delay_p95_ms") > 40.0, "{law} goes on swinging");
+        assert!(median(&results, law, "idle_direction_percent_of_ceiling") < 50.0, "{law} blames both directions");
+    }
+    let peak = |law| median(&results, law, "added_delay_peak_ms");
+    assert!(peak("sqm-autorate") < peak("cake-autorate"), "who cuts to the measured rate is faster");
+}
+
+#[test]
+fn the_same_seeds_give_the_same_bytes() {
+    let run = |name: &str, jobs: &str| {
+        let out = directory(name);
+        let output = simulate(&[
+            "tests/scenarios/dip.toml",
+            "tests/scenarios/not-ours.toml",
+            "--law=classic,oracle",
+            "--seeds=2",
+            "--jobs",
+            jobs,
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let files = files(&out).into_iter().map(|(path, bytes)| (path.strip_prefix(&out).unwrap().to_owned(), bytes));
+        (output.stdout, files.collect::<Vec<_>>())
+    };
+    let (once, again) = (run("once", "1"), run("again", "3"));
+    assert_eq!(once.0, again.0);
+    let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&once.1), names(&again.1));
+    // figures.json, table.txt, and a series and a plot of each scenario and law.
+    assert_eq!(once.1.len(), 2 + 2 * 2 * 2);
+    assert!(once.1 == again.1, "the files differ");
+}
+
+/// Every file is understood, and where a scenario says that a shaper can keep the queues empty, one
+/// that knows the capacity does.
+#[test]
+fn the_suite_is_what_it_says() {
+    let results = results("suite", &["--suite", "--law", "oracle"]);
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")).unwrap();
+    let mut names: Vec<String> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    let told: Vec<&str> = results.iter().map(|result| result["scenario"].as_str().unwrap()).collect();
+    assert_eq!(told, names, "each file has the name of its scenario");
+    assert!(names.len() >= 30, "{names:?}");
+    for result in &results {
+        let p95 = result["medians"]["added_delay_p95_ms"].as_f64().unwrap();
+        let controllable = result["controllable"].as_bool().unwrap();
+        assert!(!controllable || p95 < 30.0, "{}: {p95} ms", result["scenario"]);
+    }
+}
+
+#[test]
+fn faults_of_a_scenario_are_told_all_at_once() {
+    let bad = directory("bad").join("bad.toml");
+    let text = r#"name = "bad file"
+tag = "controlable"
+lasts = "0s"
+[line]
+base_rtt = 20
+[download]
+capacity = "30M"
+ceiling = "3M"
+floor = "4M"
+[upload]
+capacity = "10M"
+ceiling = "12M"
+[[event]]
+at = "20s"
+download.capacty = "12M"
+[[event]]
+download.flows = 99
+[[walk]]
+of = "upload"
+every = "1s"
+low = "1M"
+"#;
+    fs::write(&bad, text).unwrap();
+    let output = simulate(&[bad.to_str().unwrap(), "/nonexistent/other.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let file = bad.display();
+    for expected in [
+        format!("{file}:1: name = \"bad file\": must be letters, digits and dashes"),
+        format!("{file}:1: about: missing"),
+        format!("{file}:2: tag = \"controlable\": must be one of: controllable, not-ours"),
+        format!("{file}:3: lasts = \"0s\": must be between"),
+        format!("{file}:5: line.base_rtt = 20: must be a duration"),
+        format!("{file}:9: download.floor = \"4M\": out of order: floor 4M < ceiling 3M must hold"),
+        format!("{file}:10: upload.floor: missing"),
+        format!("{file}:15: event[0].download.capacty: unknown key; did you mean \"capacity\"?"),
+        format!("{file}:16: event[1].at: missing"),
+        format!("{file}:17: event[1].download.flows = 99: must be between 0 and 16"),
+        format!("{file}:18: walk[0].high: missing"),
+        "/nonexistent/other.toml: ".to_owned(),
+    ] {
+        assert!(told.contains(&expected), "{expected}\nis missing in\n{told}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for arguments in [&["--law", "best", "--suite"][..], &["--seeds", "0", "--suite"], &[]] {
+        let output = simulate(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
