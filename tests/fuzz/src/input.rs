@@ -39,7 +39,7 @@ pub fn pieces(data: &[u8], how: u8) -> impl Iterator<Item = &[u8]> {
     let mut random = u32::from(how);
     core::iter::from_fn(move || {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let size = if how % 2 == 0 { most } else { 1 + (random >> 16) as usize % most };
+        let size = if how.is_multiple_of(2) { most } else { 1 + (random >> 16) as usize % most };
         let piece = rest.get(..size.min(rest.len())).filter(|p| !p.is_empty())?;
         rest = &rest[piece.len()..];
         Some(piece)
