@@ -54,3 +54,15 @@ pub fn number(payload: &[u8], at: usize) -> u64 {
     }
     u64::from_le_bytes(bytes)
 }
+
+/// CRC-32 of IEEE 802.3, written a second time.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
+        }
+    }
+    !crc
+}

@@ -2,25 +2,13 @@
 //! was learnt) or `o` (the operator's originals). With an even argument the check sum is put right,
 //! for otherwise no fuzzer would ever get past it.
 
-use super::input::steps;
+use super::input::{crc32, steps};
 use core::net::SocketAddr;
 use std::sync::Arc;
 use wanctl::daemon::{Restored, Store};
 use wanctl::types::Millis;
 use wanctl_hal::sim::{RouterDouble, RouterSetup, SharedWorld, SimBoard, World, lock};
 use wanctl_hal::{MAX_WANS, StoreFile};
-
-/// CRC-32 of IEEE 802.3, written a second time.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
-        }
-    }
-    !crc
-}
 
 /// Whether a file of ours has its own check sum: hexadecimal, behind the first line.
 fn is_sealed(content: &[u8]) -> bool {
