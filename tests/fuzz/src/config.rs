@@ -1,4 +1,4 @@
-//! A configuration file of any text.
+//! A configuration file of any text; and a scenario of the same text.
 
 use core::fmt::Write as _;
 use std::path::Path;
@@ -30,6 +30,11 @@ pub fn run(data: &[u8]) {
             }
             assert!(told.lines().count() > faults.faults.len());
         }
+    }
+    if let Err(faults) = config::scenario::parse(text, "fuzz.toml") {
+        write!(told, "{faults}").unwrap();
+        assert!(!faults.is_empty(), "refused without a reason");
+        faults.faults.iter().for_each(|fault| in_the_file(text, fault.line));
     }
     assert!(!told.contains(SECRET) || text.contains(SECRET), "a secret in a message: {told}");
 }

@@ -39,7 +39,7 @@ pub fn pieces(data: &[u8], how: u8) -> impl Iterator<Item = &[u8]> {
     let mut random = u32::from(how);
     core::iter::from_fn(move || {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let size = if how % 2 == 0 { most } else { 1 + (random >> 16) as usize % most };
+        let size = if how.is_multiple_of(2) { most } else { 1 + (random >> 16) as usize % most };
         let piece = rest.get(..size.min(rest.len())).filter(|p| !p.is_empty())?;
         rest = &rest[piece.len()..];
         Some(piece)
@@ -53,4 +53,16 @@ pub fn number(payload: &[u8], at: usize) -> u64 {
         *to = *from;
     }
     u64::from_le_bytes(bytes)
+}
+
+/// CRC-32 of IEEE 802.3, written a second time.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
+        }
+    }
+    !crc
 }

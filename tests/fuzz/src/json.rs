@@ -2,7 +2,7 @@
 
 use super::input::pieces;
 use wanctl::routeros::json::{self, BadBody, Splitter};
-use wanctl::types::{Bitrate, Menu};
+use wanctl::types::Menu;
 
 type Objects = Result<Vec<Vec<u8>>, BadBody>;
 
@@ -58,11 +58,10 @@ fn one(object: &[u8]) {
 fn values(text: &str) {
     if let Some(rate) = json::rate(text) {
         assert_eq!(json::rate(&rate.bps().to_string()), Some(rate));
-        assert!(rate == Bitrate::ZERO || text.len() < 64 || text.trim_start_matches(['+', '0']).len() < 64);
     }
-    if let Some(span) = json::duration(text) {
-        if let Ok(micros) = u64::try_from(span.as_micros()) {
-            assert_eq!(json::duration(&format!("{micros}us")), Some(span));
-        }
+    if let Some(span) = json::duration(text)
+        && let Ok(micros) = u64::try_from(span.as_micros())
+    {
+        assert_eq!(json::duration(&format!("{micros}us")), Some(span));
     }
 }

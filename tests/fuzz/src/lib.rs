@@ -8,7 +8,8 @@
 //! | [`json`] | a body | any pieces give the same objects; every row came whole |
 //! | [`icmp`] | datagrams, and a probe of ours | what goes out comes back; damage is not ours |
 //! | [`measure`] | replies, losses, steps of the clock | delays possible; no forged reply counts |
-//! | [`config`] | a configuration file | settings, or faults with lines in the file |
+//! | [`config`] | a configuration file, a scenario | settings, or faults with lines in the file |
+//! | [`recording`] | a recording of a run | reading ends, in bounded memory |
 //! | [`state`] | the files that survive a restart | usable or passed over; what is saved is read again |
 //! | [`actuate`] | wishes, and a router that does as it likes | limits in range, originals byte for byte |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a panic is the finding")]
@@ -20,6 +21,7 @@ pub mod icmp;
 mod input;
 pub mod json;
 pub mod measure;
+pub mod recording;
 pub mod router_input;
 pub mod state;
 
@@ -27,13 +29,14 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("actuate", actuate::run),
     ("config", config::run),
     ("http", http::run),
     ("icmp", icmp::run),
     ("json", json::run),
     ("measure", measure::run),
+    ("recording", recording::run),
     ("router_input", router_input::run),
     ("state", state::run),
 ];

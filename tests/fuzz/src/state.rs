@@ -2,7 +2,7 @@
 //! was learnt) or `o` (the operator's originals). With an even argument the check sum is put right,
 //! for otherwise no fuzzer would ever get past it.
 
-use super::input::steps;
+use super::input::{crc32, steps};
 use core::net::SocketAddr;
 use std::sync::Arc;
 use wanctl::daemon::{Restored, Store};
@@ -10,16 +10,15 @@ use wanctl::types::Millis;
 use wanctl_hal::sim::{RouterDouble, RouterSetup, SharedWorld, SimBoard, World, lock};
 use wanctl_hal::{MAX_WANS, StoreFile};
 
-/// CRC-32 of IEEE 802.3, written a second time.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
-        }
-    }
-    !crc
+/// Whether a file of ours has its own check sum: hexadecimal, behind the first line.
+fn is_sealed(content: &[u8]) -> bool {
+    let end = content.iter().position(|&b| b == b'\n');
+    let parts = end.map(|end| (&content[..end], core::str::from_utf8(&content[end..])));
+    parts.is_some_and(|(line, sum)| u32::from_str_radix(sum.unwrap_or("").trim(), 16) == Ok(crc32(line)))
+}
+
+fn is_damaged(world: &SharedWorld, file: StoreFile) -> bool {
+    lock(world).store.content(file).is_some_and(|content| !is_sealed(&content))
 }
 
 pub fn run(data: &[u8]) {
@@ -49,6 +48,9 @@ fn load(world: &SharedWorld) -> (Store, Restored) {
 /// What is believed is believable; and what is saved on top of it is what is read next time.
 fn state(world: &SharedWorld) {
     let (mut store, restored) = load(world);
+    for slot in [StoreFile::StateA, StoreFile::StateB] {
+        assert!(!is_damaged(world, slot) || restored.unusable.iter().any(|(file, _)| *file == slot), "{slot:?}");
+    }
     assert!(restored.wans.len() <= MAX_WANS && restored.unusable.len() <= 2);
     for (_, learnt) in &restored.wans {
         assert!((0.0..=Millis::MAX.get()).contains(&learnt.baseline.get()));
@@ -73,7 +75,9 @@ fn state(world: &SharedWorld) {
 fn originals(world: &SharedWorld) {
     let board = &mut SimBoard::new(Arc::clone(world));
     let mut store = Store::default();
-    let Ok(Some(known)) = store.load_originals(board) else { return };
+    let known = store.load_originals(board);
+    assert!(!is_damaged(world, StoreFile::Originals) || known.is_err());
+    let Ok(Some(known)) = known else { return };
     assert!(known.len() <= 2 * MAX_WANS);
     let rows = known.iter().map(|(menu, name, limit)| (*menu, name.as_str(), limit));
     if store.save_originals(board, rows).is_ok() {
