@@ -21,7 +21,7 @@ fn a_router_outage_is_survived_and_made_good() {
     ] {
         let world = world(3);
         set_flows(&world, Direction::Upload, 3);
-        let mut d = daemon(&world, &config_text("", ""));
+        let mut d = daemon(&world, &config_text("", "law = \"classic\""));
         lock(&world).at(at(8.0), Action::Router(fault));
         lock(&world).at(at(9.0), Action::SetLimit("wan1-dl".into(), "0".into()));
         // Then the line is quiet: what is wanted settles, and so must the router.

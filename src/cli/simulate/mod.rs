@@ -64,7 +64,8 @@ pub(super) fn command() -> Command {
                 .value_parser(clap::builder::PossibleValuesParser::new(Contender::names()))
                 .default_value("adaptive")
                 .hide_possible_values(true)
-                .help(format!("Whom to run:\n{}", Contender::names().collect::<Vec<_>>().join(", "))),
+                .hide_default_value(true)
+                .help("Whom to run: adaptive (default), classic, fixed, oracle,\ncake-autorate, sqm-autorate"),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
         .arg(count("jobs").help("Threads (as many as there are cores)"))
@@ -73,7 +74,7 @@ pub(super) fn command() -> Command {
                 .long("out")
                 .value_name("DIR")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write figures (JSON), and series (CSV) and plots (SVG) of the first seed"),
+                .help("Write figures (JSON); series (CSV) and plots (SVG)\nof the first seed"),
         )
 }
 
