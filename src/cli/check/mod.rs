@@ -1,21 +1,18 @@
 //! `wanctl check`: what would happen, without changing anything.
 
+use super::machine::{Conversation, Machine};
 use super::run::router_address;
 use super::{Exit, load};
 use crate::config::{Config, QueueRef};
-use crate::daemon::{Restored, link};
+use crate::daemon::Restored;
 use crate::measure::Measure;
-use crate::routeros::{Client, Settings};
 use crate::types::{Bitrate, Direction, Duration, Intent, Item, Menu, QueueRow, RouterError, RouterInfo, WanId};
 use std::path::Path;
-use wanctl_hal::linux::{LinuxBoard, StateDirectory};
+use wanctl_hal::linux::LinuxBoard;
 use wanctl_hal::{Board, EchoEvent};
 
 /// How long the reflectors are pinged.
 const PING_TIME: Duration = Duration::from_secs(2);
-
-/// How long one router request may take in all.
-const ROUTER_TIME: Duration = Duration::from_secs(8);
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,22 +65,20 @@ pub(super) fn main(path: &Path, offline: bool) -> Exit {
 }
 
 fn online(config: &Config, findings: &mut Findings) -> Result<(), String> {
-    // Beside a running daemon too: a directory of our own, in which nothing is kept.
-    let scratch = std::env::temp_dir().join(format!("wanctl-check-{}", std::process::id()));
-    let directory = StateDirectory::open(&scratch).map_err(|e| e.to_string())?;
-    let mut board = LinuxBoard::new(directory, &config.router.target()).map_err(|e| e.to_string())?;
+    let mut machine = Machine::new(&config.router.target())?;
     for (id, wan) in crate::daemon::ids(config) {
-        match board.open_wan(id, &wan.source) {
-            Ok(()) => ping(&mut board, id, config, findings),
+        match machine.board.open_wan(id, &wan.source) {
+            Ok(()) => ping(&mut machine.board, id, config, findings),
             Err(error) => findings.row(Mark::Bad, &wan.name, &error.to_string()),
         }
     }
-    let address = router_address(config, &Restored::default());
-    match address {
-        Ok(address) => router(&mut board, config, address, findings),
+    match router_address(config, &Restored::default()) {
+        Ok(address) => {
+            let mut router = Conversation::new(&mut machine, &config.router, address);
+            self::router(&mut router, config, findings);
+        }
         Err(message) => findings.row(Mark::Bad, "router", &message),
     }
-    let _ = std::fs::remove_dir_all(&scratch);
     Ok(())
 }
 
@@ -133,16 +128,9 @@ fn ping(board: &mut LinuxBoard, id: WanId, config: &Config, findings: &mut Findi
 }
 
 /// Reads the router, and compares with what the configuration expects.
-fn router(board: &mut LinuxBoard, config: &Config, address: std::net::SocketAddr, findings: &mut Findings) {
-    let settings = Settings {
-        host: config.router.url.host_header(),
-        credentials: format!("{}:{}", config.router.user, config.router.password.reveal()),
-        connect_timeout: config.router.connect_timeout.min(ROUTER_TIME),
-        response_timeout: config.router.response_timeout.min(ROUTER_TIME),
-    };
-    let mut client = Client::new(settings, 1);
+fn router(router: &mut Conversation<'_>, config: &Config, findings: &mut Findings) {
     let mut info = None;
-    let result = ask(board, &mut client, address, Intent::ReadResource, |item| {
+    let result = router.ask(Intent::ReadResource, |item| {
         if let Item::Resource(read) = item {
             info = Some(read);
         }
@@ -166,7 +154,7 @@ fn router(board: &mut LinuxBoard, config: &Config, address: std::net::SocketAddr
             continue;
         }
         let mut rows: Vec<QueueRow> = Vec::new();
-        let read = ask(board, &mut client, address, Intent::ReadQueues(menu), |item| {
+        let read = router.ask(Intent::ReadQueues(menu), |item| {
             if let Item::Queue(row) = item {
                 rows.push(row);
             }
@@ -221,36 +209,5 @@ fn queues(config: &Config, menu: Menu, rows: &[QueueRow], findings: &mut Finding
                 ),
             }
         }
-    }
-}
-
-/// One request, from start to end.
-fn ask(
-    board: &mut LinuxBoard,
-    client: &mut Client,
-    address: std::net::SocketAddr,
-    intent: Intent,
-    mut sink: impl FnMut(Item),
-) -> Result<(), RouterError> {
-    let mut buffer = vec![0; 4096];
-    let end = board.clock().now + ROUTER_TIME;
-    let mut intent = Some(intent);
-    loop {
-        let now = board.clock().now;
-        if now >= end {
-            return Err(RouterError::ResponseTimeout);
-        }
-        while link::input(board, client, &mut buffer, now, &mut sink).moved {}
-        client.tick(now);
-        if let Some((_, result)) = client.take_outcome() {
-            return result.map(drop);
-        }
-        if client.is_free(now)
-            && let Some(intent) = intent.take()
-        {
-            client.start(now, intent);
-        }
-        link::output(board, client, address, now);
-        board.wait((now + Duration::from_millis(50)).min(end));
     }
 }
