@@ -27,8 +27,8 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
-    /// Fingerprints of the pinned certificate and of the other one that was shown.
-    stranger: Arc<Mutex<Option<([u8; 32], [u8; 32])>>>,
+    /// A certificate that was not the pinned one.
+    stranger: Arc<Mutex<Option<TlsFault>>>,
 }
 
 impl Tls {
@@ -58,8 +58,7 @@ impl Tls {
     /// What a failure of the handshake means.
     pub(super) fn fault(&self, error: &Error) -> TlsFault {
         if let Some(stranger) = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let (pinned, seen) = stranger;
-            return TlsFault::Fingerprint { pinned, seen };
+            return stranger;
         }
         match error {
             Error::InvalidCertificate(why) => match why {
@@ -105,7 +104,7 @@ impl TimeProvider for Clock {
 struct Pin {
     pinned: [u8; 32],
     algorithms: WebPkiSupportedAlgorithms,
-    stranger: Arc<Mutex<Option<([u8; 32], [u8; 32])>>>,
+    stranger: Arc<Mutex<Option<TlsFault>>>,
 }
 
 impl ServerCertVerifier for Pin {
@@ -121,7 +120,8 @@ impl ServerCertVerifier for Pin {
         if seen == self.pinned {
             return Ok(ServerCertVerified::assertion());
         }
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.pinned, seen));
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(TlsFault::Fingerprint { pinned: self.pinned, seen });
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 
