@@ -46,7 +46,7 @@ impl Machine {
         board.link_open(address);
         while board.clock().now < end {
             match board.link_poll() {
-                Some(LinkEvent::Down(LinkError::Tls(TlsFault::Fingerprint { seen, .. }))) => return Ok(seen),
+                Some(LinkEvent::Down(LinkError::Tls(TlsFault::Fingerprint(_, seen)))) => return Ok(seen),
                 Some(LinkEvent::Down(error)) => return Err(RouterError::Link(error).to_string()),
                 Some(LinkEvent::Open { .. }) => return Err("the certificate can't be told".to_owned()),
                 None => {}

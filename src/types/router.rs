@@ -252,7 +252,7 @@ impl fmt::Display for Fingerprint<'_> {
 fn tls_fault(fault: super::TlsFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use super::TlsFault as T;
     match fault {
-        T::Fingerprint { pinned, seen } => write!(
+        T::Fingerprint(pinned, seen) => write!(
             f,
             "the router's certificate has changed: {} is pinned, but it shows {}. Nothing is sent to it. If the \
              change was yours, `wanctl trust` prints the new line for the file",

@@ -168,7 +168,7 @@ fn another_certificate_stops_writes_until_the_operator_says_it_is_right() {
     lock(&stage.world).at(monotonic(), Action::SetLimit("wan1-dl".into(), "0".into()));
     d.run_until(monotonic() + Duration::from_secs(4));
     let seen = stage.server().fingerprint().unwrap();
-    let changed = RouterError::Link(LinkError::Tls(TlsFault::Fingerprint { pinned, seen }));
+    let changed = RouterError::Link(LinkError::Tls(TlsFault::Fingerprint(pinned, seen)));
     assert!(faults(&d).contains(&changed), "{:?}", faults(&d));
     assert_eq!(lock(&stage.world).router.writes_total(), writes, "nothing is said to a stranger");
     assert_eq!(stage.limits()[0], "0");

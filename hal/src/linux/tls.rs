@@ -120,8 +120,7 @@ impl ServerCertVerifier for Pin {
         if seen == self.pinned {
             return Ok(ServerCertVerified::assertion());
         }
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(TlsFault::Fingerprint { pinned: self.pinned, seen });
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(TlsFault::Fingerprint(self.pinned, seen));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 
