@@ -60,7 +60,7 @@ fn online(config: &Config, report: &mut Report) -> Result<(), String> {
             Err(error) => report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), error.to_string())),
         }
     }
-    let address = match router_address(&config.router.url, &Restored::default()) {
+    let address = match router_address(config, &Restored::default()) {
         Ok(address) => address,
         Err(message) => {
             report.add(&Finding::plain(Mark::Bad, "router", message));
