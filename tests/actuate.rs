@@ -90,7 +90,7 @@ impl Router {
             Intent::ReadQueues(menu) => {
                 items.extend(self.objects.iter().filter(|o| o.menu == *menu).map(|o| Item::Queue(Self::row(o))));
             }
-            Intent::ReadInterface(_) => {}
+            Intent::ReadInterface(_) | Intent::Read(_) => {}
             Intent::SetLimit { menu, id, limit } => {
                 let text = match limit {
                     Limit::Original(text) => text.to_string(),

@@ -177,8 +177,8 @@ impl fmt::Display for OpenError {
 /// What is wrong with the router's certificate or its TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsFault {
-    /// The certificate is not the pinned one; its SHA-256 fingerprint.
-    Fingerprint([u8; 32]),
+    /// The certificate is not the pinned one: the SHA-256 of that one, and of the one shown.
+    Fingerprint([u8; 32], [u8; 32]),
     /// Not signed by the configured CA.
     UnknownIssuer,
     /// The certificate's dates do not include today.

@@ -80,5 +80,5 @@ fn another_certificate_is_refused() {
     let mut board = board("other", Trust::Fingerprint([0; 32]));
     board.link_open(server.address());
     let seen = server.fingerprint().unwrap();
-    assert_eq!(event(&mut board), LinkEvent::Down(LinkError::Tls(TlsFault::Fingerprint(seen))));
+    assert_eq!(event(&mut board), LinkEvent::Down(LinkError::Tls(TlsFault::Fingerprint([0; 32], seen))));
 }

@@ -309,6 +309,7 @@ impl Actuator {
                 }
             }
             Item::Interface { rx, tx } => self.check_direction(rx, tx),
+            Item::Row(_) => {}
         }
     }
 
@@ -350,7 +351,7 @@ impl Actuator {
                     self.read_at[menu_index(*menu)] = Some(now);
                 }
             }
-            (Intent::ReadInterface(_), Ok(_)) => {}
+            (Intent::ReadInterface(_) | Intent::Read(_), Ok(_)) => {}
         }
     }
 

@@ -7,18 +7,20 @@ mod adopt;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod machine;
 mod record;
 mod replay;
 mod run;
 #[cfg(feature = "sim")]
 mod simulate;
+mod trust;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Faults};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             m.get_one::<String>("wan").map(String::as_str),
             m.get_one::<PathBuf>("file").map_or(Path::new(""), PathBuf::as_path),
         ),
+        Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
@@ -125,6 +128,9 @@ fn command() -> Command {
             ),
         )
         .subcommand(
+            Command::new("trust").about("Show the router's certificate, and the line that pins it").arg(config()),
+        )
+        .subcommand(
             Command::new("replay")
                 .about("Repeat a recorded run, or feed an RTT series through a law")
                 .arg(config().help("The configuration (with a recording: another one)\n"))
@@ -176,11 +182,13 @@ fn load(path: &Path) -> Result<Config, Exit> {
             }
             Ok(config)
         }
-        Err(faults) => {
-            eprintln!("{faults}");
-            Err(Exit::BadConfig)
-        }
+        Err(faults) => Err(bad_config(&faults)),
     }
+}
+
+fn bad_config(faults: &Faults) -> Exit {
+    eprintln!("{faults}");
+    Exit::BadConfig
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::record::{self, Notes, Wish};
-use crate::config::{self, Config, Faults, Warning};
+use crate::config::{self, Config, Faults, Url, Warning};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
 use crate::observe;
 use crate::types::Duration;
@@ -140,7 +140,11 @@ fn reread(path: &Path, current: &Config) -> Result<Read, u32> {
 
 /// The router's address: literal, looked up, or the one of last time.
 pub(super) fn router_address(config: &Config, restored: &Restored) -> Result<SocketAddr, String> {
-    let url = &config.router.url;
+    look_up(&config.router.url, restored)
+}
+
+/// The address of what is at `url`.
+pub(super) fn look_up(url: &Url, restored: &Restored) -> Result<SocketAddr, String> {
     if let Some(ip) = linux::resolve::resolve(&url.host, RESOLVE_PATIENCE) {
         return Ok(SocketAddr::new(ip, url.port));
     }

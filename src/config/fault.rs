@@ -204,7 +204,7 @@ impl Problem {
         match self {
             Self::NoTrust => f.write_str(
                 "missing: https needs fingerprint = \"AB:CD:…\" (the SHA-256 of the router's certificate; \
-                 `wanctl check` prints the one it sees) or ca_file = \"ca.pem\"",
+                 `wanctl trust` prints it) or ca_file = \"ca.pem\"",
             ),
             Self::PublicHttp => f.write_str(
                 "plain http sends the password readable; it is allowed only to a private address given as a literal. \

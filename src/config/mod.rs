@@ -102,6 +102,26 @@ fn check(context: read::Context<'_>) -> Result<(Config, Vec<Warning>), Faults> {
     }
 }
 
+/// Where the router is, and how it is known so far: from a file that may still lack what to know
+/// it by, and the password.
+///
+/// # Errors
+/// All other [`Faults`] of the file; none of them when the file is good but for those two.
+pub fn load_unknown(path: &Path, env: Env<'_>) -> Result<(Url, Option<Trust>), Faults> {
+    let faults = match load(path, env) {
+        Ok((config, _)) => return Ok((config.router.url, Some(config.router.trust))),
+        Err(faults) => faults,
+    };
+    let is_missing = |fault: &Fault| matches!(fault.problem, Problem::NoTrust | Problem::NoPassword(_));
+    if !faults.faults.iter().all(is_missing) {
+        return Err(faults);
+    }
+    let text = text(path)?;
+    let context = read::Context::new(&text, &faults.file, path.parent().unwrap_or(Path::new(".")), env);
+    let Some(root) = read::document(&context) else { return Err(faults) };
+    router::address(&context, &root.section("router")).ok_or(faults)
+}
+
 fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Config> {
     let control = root.section("loop");
     let cycle = control

@@ -135,15 +135,25 @@ impl Router {
     }
 }
 
+/// The part that says where the router is and how to know it.
+pub(super) fn address(context: &Context<'_>, section: &Section<'_, '_>) -> Option<(Url, Option<Trust>)> {
+    let url = url(section);
+    let trust = trust(context, section, url.as_ref());
+    url.map(|url| (url, trust))
+}
+
+fn url(section: &Section<'_, '_>) -> Option<Url> {
+    let text = section.required_text("url", "https://192.168.88.1")?;
+    let url = Url::parse(&text);
+    if url.is_none() {
+        let right = "https://HOST or http://ADDRESS, with :PORT if unusual; no path, no user in it";
+        section.fault("url", Problem::not_a(right));
+    }
+    url
+}
+
 pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Router> {
-    let url = section.required_text("url", "https://192.168.88.1").and_then(|text| {
-        let url = Url::parse(&text);
-        if url.is_none() {
-            let right = "https://HOST or http://ADDRESS, with :PORT if unusual; no path, no user in it";
-            section.fault("url", Problem::not_a(right));
-        }
-        url
-    });
+    let address = address(context, section);
     let user = section.required_text("user", "wanctl").filter(|user| {
         let good = user.len() <= 64 && !user.contains(|c: char| c == ':' || c.is_control());
         if !good {
@@ -151,7 +161,6 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<R
         }
         good
     });
-    let trust = trust(context, section, url.as_ref());
     let password = password(context, section);
     let exit = [("restore", Exit::Restore), ("keep", Exit::Keep), ("rate", Exit::Rate)];
     let exit = section.one_of("exit", &exit).unwrap_or(Exit::Restore);
@@ -159,7 +168,8 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<R
     let connect_timeout = section.duration_in("connect_timeout", patience.clone()).unwrap_or(Duration::from_secs(3));
     let response_timeout = section.duration_in("response_timeout", patience).unwrap_or(Duration::from_secs(10));
     section.finish();
-    Some(Router { url: url?, trust: trust?, user: user?, password: password?, exit, connect_timeout, response_timeout })
+    let (url, trust) = address?;
+    Some(Router { url, trust: trust?, user: user?, password: password?, exit, connect_timeout, response_timeout })
 }
 
 fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) -> Option<Trust> {

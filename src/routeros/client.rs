@@ -177,7 +177,7 @@ impl Client {
         }
         self.written = 0;
         self.response.reset();
-        self.splitter.reset();
+        self.splitter.reset(if let Intent::Read(_) = intent { json::MAX_ROW } else { json::MAX_OBJECT });
         (self.status, self.items, self.foreign) = (0, 0, false);
         self.error_detail = None;
         self.intent = Some(intent);
@@ -412,6 +412,7 @@ impl Client {
                 let members = if *menu == Menu::Tree { TREE_MEMBERS } else { SIMPLE_MEMBERS };
                 get(out, lines, format_args!("/rest{}?.proplist={members}", menu.path()))
             }
+            Intent::Read(table) => get(out, lines, format_args!("/rest{}?.proplist={}", table.path(), table.members())),
             Intent::ReadInterface(name) => {
                 get(out, lines, format_args!("/rest/interface/{}?.proplist=name,rx-byte,tx-byte", Escaped(name)))
             }
@@ -434,6 +435,7 @@ fn read(intent: &Intent, object: &[u8]) -> Option<Item> {
     match intent {
         Intent::ReadResource => json::resource(object).map(Item::Resource),
         Intent::ReadQueues(menu) => json::queue(object, *menu).map(Item::Queue),
+        Intent::Read(table) => json::row(object, *table).map(Item::Row),
         Intent::ReadInterface(name) => json::interface(object, name).map(|(rx, tx)| Item::Interface { rx, tx }),
         Intent::SetLimit { menu, id, .. } => json::queue(object, *menu).filter(|row| row.id == *id).map(Item::Queue),
     }

@@ -4,14 +4,17 @@
 //! before serde sees them: comments may hold raw control bytes and broken UTF-8, and neither may
 //! cost us the reply.
 
-use crate::types::{Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterInfo, Text, Verbatim};
+use crate::types::{Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterInfo, Row, Table, Text, Verbatim};
 use core::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Longest single object that is accepted. A queue with all members and a long comment has
 /// about 900 bytes; `/system/resource` about 700.
-const MAX_OBJECT: usize = 4096;
+pub const MAX_OBJECT: usize = 4096;
+
+/// The same for a [`row`], which may hold a script.
+pub const MAX_ROW: usize = 1 << 17;
 
 /// Stands for a byte that was no valid text. Not allowed in configured names, so that a damaged
 /// name can match none of them.
@@ -22,9 +25,11 @@ const REPLACEMENT: u8 = 0x7f;
 pub struct BadBody;
 
 /// Cuts a body into its top-level objects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splitter {
-    object: heapless::Vec<u8, MAX_OBJECT>,
+    /// Never longer than `limit`; what the loop reads fits without allocation.
+    object: Vec<u8>,
+    limit: usize,
     depth: u8,
     in_string: bool,
     escaped: bool,
@@ -32,13 +37,35 @@ pub struct Splitter {
     complete: bool,
 }
 
+impl Default for Splitter {
+    fn default() -> Self {
+        Self {
+            object: Vec::with_capacity(MAX_OBJECT),
+            limit: MAX_OBJECT,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            in_list: false,
+            complete: false,
+        }
+    }
+}
+
 impl Splitter {
-    /// Makes ready for the next body.
-    pub fn reset(&mut self) {
-        // Field by field: a new one would move four kilobytes through the cache.
+    /// Makes ready for the next body, whose objects may be as long as `limit`.
+    pub fn reset(&mut self, limit: usize) {
         self.object.clear();
+        self.limit = limit;
         self.depth = 0;
         (self.in_string, self.escaped, self.in_list, self.complete) = (false, false, false, false);
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), BadBody> {
+        if self.object.len() >= self.limit {
+            return Err(BadBody);
+        }
+        self.object.push(byte);
+        Ok(())
     }
 
     /// Takes bytes of the body and calls `each` with every object they complete.
@@ -74,7 +101,7 @@ impl Splitter {
             b',' if self.in_list => {}
             b'{' if !self.complete => {
                 self.depth = 1;
-                self.object.push(byte).map_err(|_| BadBody)?;
+                self.push(byte)?;
             }
             _ => return Err(BadBody),
         }
@@ -84,7 +111,7 @@ impl Splitter {
     /// Returns whether the byte completes the object.
     fn in_object(&mut self, byte: u8) -> Result<bool, BadBody> {
         let control = byte < 0x20;
-        self.object.push(if control { b' ' } else { byte }).map_err(|_| BadBody)?;
+        self.push(if control { b' ' } else { byte })?;
         if self.in_string {
             match byte {
                 _ if self.escaped => self.escaped = false,
@@ -275,6 +302,20 @@ pub fn resource(object: &[u8]) -> Option<RouterInfo> {
 pub fn interface(object: &[u8], name: &str) -> Option<(u64, u64)> {
     let m = members(object)?;
     (m.name?.0 == name).then_some((m.rx_byte?.0.parse().ok()?, m.tx_byte?.0.parse().ok()?))
+}
+
+/// A row of `table`, or `None` when the object is something else.
+#[must_use]
+pub fn row(object: &[u8], table: Table) -> Option<Row> {
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(object).ok()?;
+    members.contains_key(table.key()).then(|| {
+        let text = |value| match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        Row(members.into_iter().map(|(name, value)| (name, text(value))).collect())
+    })
 }
 
 /// What RouterOS says of an error: `detail`, or `message` where there is no detail.

@@ -10,14 +10,17 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod table;
 mod verdict;
 
 pub use event::{BudgetState, Event, EventKind, OverrunCause, QueueFault};
 pub use limit::{Controlled, Limit, RateRange, Verbatim};
 pub use router::{
-    Exchange, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Text,
+    Exchange, Fingerprint, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError,
+    RouterInfo, Text,
 };
 pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
     Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault,

@@ -1,6 +1,6 @@
 //! actuate ⇄ routeros: what can be asked of a router, and what it says.
 
-use super::{Bitrate, Duration, Instant, Limit, LinkError};
+use super::{Bitrate, Duration, Instant, Limit, LinkError, Row, Table};
 use core::fmt;
 
 /// Text of at most `N` bytes from the router or the configuration.
@@ -93,6 +93,8 @@ pub enum Intent {
     ReadQueues(Menu),
     /// Byte counters of an interface, to check directions against.
     ReadInterface(Text<32>),
+    /// All rows of a menu, as text: for commands only.
+    Read(Table),
     /// Sets the limit of the queue with this id.
     SetLimit {
         /// Menu of the queue.
@@ -111,6 +113,8 @@ pub enum Item {
     Queue(QueueRow),
     /// Itself.
     Resource(RouterInfo),
+    /// A row of a menu, for commands.
+    Row(Row),
     /// Byte counters of the interface that was asked for.
     Interface {
         /// Received: download, when the interface faces the internet.
@@ -236,13 +240,25 @@ impl fmt::Display for RouterError {
     }
 }
 
+/// The SHA-256 of a certificate as RouterOS prints it: hexadecimal, lower case, no colons.
+pub struct Fingerprint<'a>(pub &'a [u8; 32]);
+
+impl fmt::Display for Fingerprint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 fn tls_fault(fault: super::TlsFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use super::TlsFault as T;
     match fault {
-        T::Fingerprint(seen) => {
-            f.write_str("the router's certificate is not the pinned one; it has sha256 ")?;
-            seen.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02X}", if i > 0 { ":" } else { "" }))
-        }
+        T::Fingerprint(pinned, seen) => write!(
+            f,
+            "the router's certificate has changed: {} is pinned, but it shows {}. Nothing is sent to it. If the \
+             change was yours, `wanctl trust` prints the new line for the file",
+            Fingerprint(&pinned),
+            Fingerprint(&seen)
+        ),
         T::UnknownIssuer => f.write_str("the router's certificate is not signed by router.ca_file"),
         T::Expired => f.write_str("the router's certificate is expired or not yet valid"),
         T::WrongName => f.write_str("the router's certificate is not for this address (no subject-alt-name for it)"),

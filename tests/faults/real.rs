@@ -163,11 +163,13 @@ fn another_certificate_stops_writes_until_the_operator_says_it_is_right() {
     until_right(&mut d, &stage, 20.0, "start");
     let writes = lock(&stage.world).router.writes_total();
 
+    let pinned = stage.server().fingerprint().unwrap();
     stage.replace(Some(TlsSetup::default()));
     lock(&stage.world).at(monotonic(), Action::SetLimit("wan1-dl".into(), "0".into()));
     d.run_until(monotonic() + Duration::from_secs(4));
     let seen = stage.server().fingerprint().unwrap();
-    assert!(faults(&d).contains(&RouterError::Link(LinkError::Tls(TlsFault::Fingerprint(seen)))), "{:?}", faults(&d));
+    let changed = RouterError::Link(LinkError::Tls(TlsFault::Fingerprint(pinned, seen)));
+    assert!(faults(&d).contains(&changed), "{:?}", faults(&d));
     assert_eq!(lock(&stage.world).router.writes_total(), writes, "nothing is said to a stranger");
     assert_eq!(stage.limits()[0], "0");
 

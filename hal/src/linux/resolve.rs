@@ -28,6 +28,15 @@ pub fn resolve(host: &str, budget: Duration) -> Option<IpAddr> {
     queries.filter(|_| StdInstant::now() < end).find_map(|(kind, server)| ask(server, host, kind, share))
 }
 
+/// The address of this machine from which packets to `to` leave. Sends nothing.
+#[must_use]
+pub fn source_toward(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(to).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
+}
+
 /// The first address of `host` in the text of /etc/hosts.
 fn in_hosts(text: &str, host: &str) -> Option<IpAddr> {
     text.lines().map(|l| l.split('#').next().unwrap_or("")).find_map(|line| {

@@ -27,8 +27,8 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
-    /// Fingerprint of a certificate that was not the pinned one.
-    stranger: Arc<Mutex<Option<[u8; 32]>>>,
+    /// A certificate that was not the pinned one.
+    stranger: Arc<Mutex<Option<TlsFault>>>,
 }
 
 impl Tls {
@@ -57,8 +57,8 @@ impl Tls {
 
     /// What a failure of the handshake means.
     pub(super) fn fault(&self, error: &Error) -> TlsFault {
-        if let Some(seen) = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return TlsFault::Fingerprint(seen);
+        if let Some(stranger) = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return stranger;
         }
         match error {
             Error::InvalidCertificate(why) => match why {
@@ -104,7 +104,7 @@ impl TimeProvider for Clock {
 struct Pin {
     pinned: [u8; 32],
     algorithms: WebPkiSupportedAlgorithms,
-    stranger: Arc<Mutex<Option<[u8; 32]>>>,
+    stranger: Arc<Mutex<Option<TlsFault>>>,
 }
 
 impl ServerCertVerifier for Pin {
@@ -120,7 +120,7 @@ impl ServerCertVerifier for Pin {
         if seen == self.pinned {
             return Ok(ServerCertVerified::assertion());
         }
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(TlsFault::Fingerprint(self.pinned, seen));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 

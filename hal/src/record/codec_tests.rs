@@ -55,7 +55,7 @@ fn open_error() -> impl Strategy<Value = OpenError> {
 fn link_event() -> impl Strategy<Value = LinkEvent> {
     use LinkError::*;
     let faults = [
-        TlsFault::Fingerprint([7; 32]),
+        TlsFault::Fingerprint([7; 32], [9; 32]),
         TlsFault::UnknownIssuer,
         TlsFault::Expired,
         TlsFault::WrongName,

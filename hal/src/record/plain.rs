@@ -293,7 +293,7 @@ coded! {
     OpenError { 0 NoPermission, 1 Address(ip: IpAddr), 2 Interface(name: String, number: i32), 3 Mark(mark: u32), 4 Os(number: i32) }
     BadTrust { 0 NoCertificate, 1 Name, 2 Provider }
     TlsFault {
-        0 Fingerprint(hash: [u8; 32]), 1 UnknownIssuer, 2 Expired, 3 WrongName, 4 ClockNotSet, 5 NotTls, 6 Handshake,
+        0 Fingerprint(pinned: [u8; 32], seen: [u8; 32]), 1 UnknownIssuer, 2 Expired, 3 WrongName, 4 ClockNotSet, 5 NotTls, 6 Handshake,
     }
     LinkError { 0 Refused, 1 Unreachable, 2 Reset, 3 Closed, 4 Tls(fault: TlsFault), 5 Os(number: i32) }
     Signal { 0 Stop, 1 Reload, 2 Dump }

@@ -13,6 +13,7 @@ mod flow;
 mod http;
 mod line;
 mod live;
+mod menus;
 mod objects;
 mod operator;
 mod reflector;

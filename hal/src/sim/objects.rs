@@ -1,7 +1,12 @@
 //! The objects of a RouterOS double: tables of rows, with the rules by which a written value is
 //! accepted, refused, and read back.
 
-use super::schema::{Counts, IDENTITY, INTERFACE, Kind, SCHEMAS, SIMPLE, Schema, TREE};
+use super::menus;
+use super::schema::{
+    CERTIFICATE, Counts, IDENTITY, INTERFACE, Kind, QUEUE_TYPE, SCHEMAS, SERVICE, SIMPLE, Schema, TREE, USER,
+    USER_GROUP,
+};
+use super::setup::RouterSetup;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -59,8 +64,11 @@ impl Row {
         let mut members: Vec<(&'static str, Cow<'_, str>)> = self
             .values
             .iter()
-            .filter(|(name, value)| {
-                !(value.is_empty() && schema.property(name).is_some_and(|p| p.kind == Kind::Comment))
+            .filter(|(name, value)| match schema.property(name).map(|p| p.kind) {
+                Some(Kind::Comment) => !value.is_empty(),
+                Some(Kind::Secret) => false,
+                // Of a queue type only the members of its kind are shown.
+                _ => !name.starts_with("cake-") || self.get("kind") == "cake",
             })
             .map(|(name, value)| (*name, Cow::from(value.as_str())))
             .collect();
@@ -122,17 +130,17 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     pub(crate) tables: Vec<Table>,
-    queue_types: Vec<String>,
 }
 
 impl Objects {
-    pub(crate) fn new(queue_types: &[String]) -> Self {
+    pub(crate) fn new(setup: &RouterSetup) -> Self {
         let tables =
             SCHEMAS.iter().map(|schema| Table { schema, rows: Vec::new(), next_number: schema.first_id }).collect();
-        let mut objects = Self { tables, queue_types: queue_types.to_vec() };
+        let mut objects = Self { tables };
         for (i, schema) in SCHEMAS.iter().enumerate().filter(|(_, schema)| schema.single) {
             objects.insert(i, schema.properties.iter().map(|p| (p.name, p.default.to_owned())).collect());
         }
+        menus::prepare(&mut objects, setup);
         objects
     }
 
@@ -171,7 +179,7 @@ impl Objects {
         let mut values: BTreeMap<&'static str, String> =
             schema.properties.iter().map(|p| (p.name, p.default.to_owned())).collect();
         self.check_all(table, None, given, &mut values)?;
-        if values.get("name").is_some_and(String::is_empty) {
+        if matches!(table, TREE | SIMPLE) && values.get("name").is_some_and(String::is_empty) {
             let free = (1..).map(|n| format!("queue{n}")).find(|name| self.find(table, name).is_none());
             values.insert("name", free.unwrap_or_default());
         }
@@ -213,7 +221,8 @@ impl Objects {
             Ok(format!("{}/{}", self.accept(name, one, up)?, self.accept(name, one, down)?))
         };
         match kind {
-            Kind::Comment | Kind::Text => Ok(value.to_owned()),
+            Kind::Comment | Kind::Text | Kind::Secret => Ok(value.to_owned()),
+            Kind::Policy => menus::policy(value).ok_or_else(no_match),
             Kind::Flag => match value {
                 "true" | "yes" => Ok("true".to_owned()),
                 "false" | "no" => Ok("false".to_owned()),
@@ -224,7 +233,7 @@ impl Objects {
                 let number = value.parse().ok().filter(|n| (low..=high).contains(n));
                 number.map(|n: u32| n.to_string()).ok_or_else(invalid)
             }
-            Kind::QueueType if self.queue_types.iter().any(|t| t == value) => Ok(value.to_owned()),
+            Kind::QueueType if self.find(QUEUE_TYPE, value).is_some() => Ok(value.to_owned()),
             Kind::TreeParent
                 if value == "global" || self.find(INTERFACE, value).is_some() || self.find(TREE, value).is_some() =>
             {
@@ -265,6 +274,38 @@ impl Objects {
     pub(crate) fn show_counters(&mut self) {
         for row in self.tables.iter_mut().flat_map(|table| &mut table.rows) {
             row.visible = row.counted;
+        }
+    }
+
+    /// Whether the user's group has this policy.
+    pub(crate) fn grants(&self, user: &str, policy: &str) -> bool {
+        let group = self.find(USER, user).map_or("", |row| self.tables[USER].rows[row].get("group"));
+        let row = self.find(USER_GROUP, group);
+        row.is_some_and(|row| self.tables[USER_GROUP].rows[row].get("policy").split(',').any(|p| p == policy))
+    }
+
+    /// The policies of the user's group become these.
+    pub(crate) fn set_policy(&mut self, user: &str, policy: String) {
+        let group = self.find(USER, user).map(|row| self.tables[USER].rows[row].get("group").to_owned());
+        if let Some(row) = group.and_then(|group| self.find(USER_GROUP, &group)) {
+            self.tables[USER_GROUP].rows[row].values.insert("policy", policy);
+        }
+    }
+
+    /// The template in this row becomes a certificate.
+    pub(crate) fn sign(&mut self, row: usize) {
+        let row = &mut self.tables[CERTIFICATE].rows[row];
+        let days: u64 = row.get("days-valid").parse().unwrap_or(0);
+        row.values.insert("expires-after", format!("{}w{}d", days / 7, days % 7));
+        row.values.insert("fingerprint", format!("{:064x}", row.number));
+    }
+
+    /// The certificate of www-ssl is the one with this fingerprint.
+    pub(crate) fn set_fingerprint(&mut self, fingerprint: String) {
+        let service =
+            self.find(SERVICE, "www-ssl").map(|row| self.tables[SERVICE].rows[row].get("certificate").to_owned());
+        if let Some(row) = service.and_then(|name| self.find(CERTIFICATE, &name)) {
+            self.tables[CERTIFICATE].rows[row].values.insert("fingerprint", fingerprint);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, Latency};
 use super::http::basic;
+use super::menus;
 use super::router::{Output, RouterDouble};
 use crate::units::{Duration, Instant};
 
@@ -79,7 +80,12 @@ impl RouterDouble {
 
     /// The policies of the user's group change.
     pub fn set_policy(&mut self, may_read: bool, may_write: bool) {
-        (self.setup.may_read, self.setup.may_write) = (may_read, may_write);
+        self.objects.set_policy(&self.setup.user, menus::granted(may_read, may_write));
+    }
+
+    /// What the certificate of www-ssl shows as its SHA-256.
+    pub fn set_fingerprint(&mut self, sha256: &[u8; 32]) {
+        self.objects.set_fingerprint(sha256.iter().map(|byte| format!("{byte:02x}")).collect());
     }
 
     /// Requests take another time from now on.

@@ -2,7 +2,7 @@
 
 use super::http::{Request, Response, reason};
 use super::objects::{Objects, Row, Table};
-use super::schema::{SCHEMAS, Schema};
+use super::schema::{CERTIFICATE, SCHEMAS, Schema};
 use serde_json::{Map, Value};
 
 /// What the user's group allows.
@@ -116,6 +116,24 @@ impl Call<'_> {
                 let value = [("disabled".to_owned(), (command == "disable").to_string())];
                 targets.into_iter().try_for_each(|row| self.change(table, row, &value))?;
                 done
+            }
+            // Signing a template makes it a certificate, under another name if one is given.
+            "sign" if table == CERTIFICATE => {
+                let (targets, values) = self.targets(table, given(request)?)?;
+                let (ca, values): (Given, Given) = values.into_iter().partition(|(name, _)| name == "ca");
+                if ca.iter().any(|(_, name)| self.objects.find(table, name).is_none()) {
+                    return Err(detail("input does not match any value of ca"));
+                }
+                for row in targets {
+                    self.change(table, row, &values)?;
+                    self.objects.sign(row);
+                }
+                done
+            }
+            // Writes a file, and the double has none.
+            "export-certificate" if table == CERTIFICATE => {
+                let (targets, _) = self.targets(table, given(request)?)?;
+                targets.into_iter().next().map_or(Err(NOT_FOUND), |_| done)
             }
             "add" if schema.growing => {
                 let row = self.add(table, &given(request)?)?;

@@ -98,9 +98,7 @@ impl RouterDouble {
     /// A router of this set-up.
     #[must_use]
     pub fn new(setup: RouterSetup) -> Self {
-        let mut types: Vec<String> = ["default", "default-small"].map(str::to_owned).to_vec();
-        types.extend(setup.queue_types.iter().cloned());
-        let mut objects = Objects::new(&types);
+        let mut objects = Objects::new(&setup);
         for name in &setup.interfaces {
             let values = [("name", name.as_str()), ("disabled", "false"), ("mtu", "1500"), ("comment", "")];
             objects.insert(INTERFACE, values.into_iter().map(|(n, v)| (n, v.to_owned())).collect());
@@ -299,7 +297,8 @@ impl RouterDouble {
             let found = request.path.is_empty() && request.method == "GET";
             return if found { Response::html(200, "<html>RouterOS</html>") } else { Response::html(404, "") };
         }
-        if request.authorization.as_deref() != Some(self.authorization.as_str()) {
+        let known = request.authorization.as_deref() == Some(self.authorization.as_str());
+        if !known || !self.objects.grants(&self.setup.user, "rest-api") {
             return unauthorized();
         }
         if request.path.get(1).is_some_and(|p| p == "system") {
@@ -308,7 +307,8 @@ impl RouterDouble {
         let confused = self.booted.is_some_and(|at| now < at + self.setup.boot_confusion);
         let other = confused.then(|| other_menu(request));
         let request = other.as_ref().unwrap_or(request);
-        let policy = Policy { read: self.setup.may_read, write: self.setup.may_write };
+        let may = |policy| self.objects.grants(&self.setup.user, policy);
+        let policy = Policy { read: may("read"), write: may("write") };
         let (response, changes) = rest::answer(&mut self.objects, policy, request);
         for change in changes {
             self.revision += 1;

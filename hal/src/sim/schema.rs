@@ -1,5 +1,7 @@
 //! What RouterOS's menus hold: properties, their kinds and defaults.
 
+use super::menus;
+
 /// What may be written into a property, and how it reads back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -27,6 +29,10 @@ pub(crate) enum Kind {
     QueueTypePair,
     /// Two texts.
     TextPair,
+    /// A list of policies, of which all are read back.
+    Policy,
+    /// Any text; never read back.
+    Secret,
 }
 
 /// A property that may be written.
@@ -37,7 +43,7 @@ pub(crate) struct Property {
     pub(crate) default: &'static str,
 }
 
-const fn p(name: &'static str, kind: Kind, default: &'static str) -> Property {
+pub(crate) const fn p(name: &'static str, kind: Kind, default: &'static str) -> Property {
     Property { name, kind, default }
 }
 
@@ -83,9 +89,14 @@ pub(crate) const SIMPLE: usize = 1;
 pub(crate) const RESOURCE: usize = 2;
 pub(crate) const IDENTITY: usize = 3;
 pub(crate) const INTERFACE: usize = 4;
+pub(crate) const QUEUE_TYPE: usize = 5;
+pub(crate) const USER_GROUP: usize = 6;
+pub(crate) const USER: usize = 7;
+pub(crate) const SERVICE: usize = 13;
+pub(crate) const CERTIFICATE: usize = 14;
 
-/// The menus the double knows.
-pub(crate) static SCHEMAS: [Schema; 5] = [
+/// The menus the double knows; a path before those it begins with.
+pub(crate) static SCHEMAS: [Schema; 15] = [
     Schema {
         path: &["queue", "tree"],
         single: false,
@@ -187,4 +198,14 @@ pub(crate) static SCHEMAS: [Schema; 5] = [
         required: None,
         counts: Counts::Interface,
     },
+    menus::TYPE_MENU,
+    menus::GROUP_MENU,
+    menus::USER_MENU,
+    menus::FILTER_MENU,
+    menus::FILTER6_MENU,
+    menus::SCRIPT_MENU,
+    menus::SCHEDULER_MENU,
+    menus::NETWATCH_MENU,
+    menus::SERVICE_MENU,
+    menus::CERTIFICATE_MENU,
 ];

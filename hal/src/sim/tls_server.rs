@@ -91,6 +91,9 @@ impl RouterServer {
         let identity = setup.tls.as_ref().map(Identity::new).transpose()?;
         let socket = TcpListener::bind(setup.bind)?;
         socket.set_nonblocking(true)?;
+        if let Some(identity) = &identity {
+            lock(&world).router.set_fingerprint(&identity.fingerprint);
+        }
         let told = lock(&world).router.writes_total();
         let shared = Arc::new(Shared {
             world,

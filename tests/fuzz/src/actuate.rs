@@ -286,6 +286,7 @@ impl Bench {
                     self.a.observe(Item::Queue(row.clone()));
                 }
             }
+            Intent::Read(table) => panic!("the loop asked for {table:?}"),
             Intent::ReadInterface(name) => {
                 assert_eq!(name, "ether1");
                 let bytes = self.rows[0].counters.map(|c| c.bytes);

@@ -1,0 +1,170 @@
+//! `wanctl check`: what would happen, without changing anything.
+//!
+//! The router is read menu by menu into [`facts::Facts`]; what is right and wrong with them is
+//! found by pure functions ([`access`], [`queues`], [`rivals`]): rows in, findings out.
+
+mod access;
+mod facts;
+mod finding;
+mod queues;
+mod rivals;
+
+use super::machine::{Conversation, Machine};
+use super::run::router_address;
+use super::{Exit, load};
+use crate::config::Config;
+use crate::daemon::Restored;
+use crate::measure::Measure;
+use crate::types::{Duration, Intent, Item, RouterError, Table, WanId};
+use facts::Facts;
+use finding::{Finding, Mark, Report};
+use std::path::Path;
+use wanctl_hal::linux::{LinuxBoard, resolve};
+use wanctl_hal::{Board, EchoEvent};
+
+/// How long the reflectors are pinged.
+const PING_TIME: Duration = Duration::from_secs(2);
+
+pub(super) fn main(path: &Path, offline: bool) -> Exit {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let mut report = Report::default();
+    let what = format!("{} is valid: {} WANs, cycle {:?}", path.display(), config.wans.len(), config.cycle);
+    report.add(&Finding::plain(Mark::Good, "configuration", what));
+    for wan in &config.wans {
+        let bytes = wan.measure.probes_per_cycle * 2 * 44;
+        let per_day = f64::from(u32::try_from(bytes).unwrap_or(0)) * 86_400.0 / config.cycle.as_secs_f64() / 1e6;
+        let text = format!("at most {per_day:.0} MB a day of probes at normal pace, both ways together");
+        report.add(&Finding::plain(Mark::Note, wan.name.as_str(), text));
+    }
+    if !offline && let Err(message) = online(&config, &mut report) {
+        report.add(&Finding::plain(Mark::Bad, "check", message));
+    }
+    if report.warned > 0 {
+        eprintln!("{} warnings: the line can be controlled, but look at them", report.warned);
+    }
+    if report.bad > 0 {
+        eprintln!("{} findings to mend", report.bad);
+        return Exit::Findings;
+    }
+    Exit::Ok
+}
+
+fn online(config: &Config, report: &mut Report) -> Result<(), String> {
+    let mut machine = Machine::new(&config.router.target())?;
+    for (id, wan) in crate::daemon::ids(config) {
+        match machine.board.open_wan(id, &wan.source) {
+            Ok(()) => ping(&mut machine.board, id, config, report),
+            Err(error) => report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), error.to_string())),
+        }
+    }
+    let address = match router_address(config, &Restored::default()) {
+        Ok(address) => address,
+        Err(message) => {
+            report.add(&Finding::plain(Mark::Bad, "router", message));
+            return Ok(());
+        }
+    };
+    let mut router = Conversation::new(&mut machine, &config.router, address);
+    match read(&mut router, config) {
+        Ok(mut facts) => {
+            facts.here = resolve::source_toward(address);
+            examine(config, &facts).iter().for_each(|finding| report.add(finding));
+        }
+        Err(what) => report.add(&Finding::plain(Mark::Bad, "router", format!("{}: {what}", config.router.url))),
+    }
+    Ok(())
+}
+
+/// Pings the reflectors of one WAN for a while.
+fn ping(board: &mut LinuxBoard, id: WanId, config: &Config, report: &mut Report) {
+    let wan = &config.wans[id.index()];
+    let start = board.clock().now;
+    let mut measure = Measure::new(wan.measure.clone(), board.entropy(), start);
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); wan.measure.reflectors.len()];
+    loop {
+        let now = board.clock().now;
+        if now >= start + PING_TIME {
+            break;
+        }
+        while let Some(request) = measure.poll_probe(now) {
+            let outcome = board.send_echo(id, &request);
+            measure.sent(&request, outcome);
+        }
+        board.wait(measure.next_wake().min(start + PING_TIME));
+        while let Some(event) = board.recv_echo(id) {
+            if let EchoEvent::Reply(reply) = event {
+                measure.reply(&reply);
+            }
+        }
+        let sample = measure.sample(board.clock().now);
+        for (place, rtt) in sample.per_reflector.iter().enumerate() {
+            if let (Some(rtt), Some(all)) = (rtt, times.get_mut(place)) {
+                all.push(rtt.get());
+            }
+        }
+    }
+    for (place, (ip, ..)) in measure.reflectors().enumerate().filter(|(_, (.., active))| *active) {
+        let name = format!("{} via {ip}", wan.name);
+        match crate::measure::median(&mut times[place]) {
+            Some(rtt) => report.add(&Finding::plain(Mark::Good, name, format!("answers, median {rtt:.1} ms"))),
+            None => report.add(&Finding::plain(
+                Mark::Bad,
+                name,
+                "no answer; choose another reflector, or check the source address and its route",
+            )),
+        }
+    }
+    let errors = measure.counters().send_errors;
+    if errors > 0 {
+        let what = format!("{errors} probes could not be sent (no route, or a firewall)");
+        report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), what));
+    }
+}
+
+/// Reads all menus that matter. The first answer decides whether there is a router to check.
+fn read(router: &mut Conversation<'_>, config: &Config) -> Result<Facts, String> {
+    let mut facts = Facts::default();
+    let uses = |table| config.wans.iter().flat_map(|w| &w.queues).any(|q| facts::table(q.menu) == table);
+    for table in Table::ALL {
+        if matches!(table, Table::Tree | Table::Simple) && !uses(table) {
+            continue;
+        }
+        let mut rows = Vec::new();
+        let result = router.ask(Intent::Read(table), |item| {
+            if let Item::Row(row) = item {
+                rows.push(row);
+            }
+        });
+        match result {
+            Err(RouterError::NotFound | RouterError::NoSuchCommand) if table == Table::Resource => {
+                return Err("no RouterOS REST API here".to_owned());
+            }
+            Ok(()) if table == Table::Resource && rows.is_empty() => return Err("does not say what it is".to_owned()),
+            // Without an answer to one menu there is no sense in asking for the next.
+            Err(error) if table == Table::Resource || !error.is_refusal() => return Err(error.to_string()),
+            result => drop(facts.tables.insert(table, result.map(|()| rows))),
+        }
+    }
+    Ok(facts)
+}
+
+/// Everything that is right and wrong with the router.
+fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let mut findings = access::examine(config, facts);
+    findings.extend(queues::examine(config, facts));
+    findings.extend(rivals::examine(config, facts));
+    for (table, result) in &facts.tables {
+        if let Err(error) = result {
+            // Only the queues can't be done without.
+            let mark = if matches!(table, Table::Tree | Table::Simple) { Mark::Bad } else { Mark::Note };
+            findings.push(Finding::plain(mark, table.console(), format!("not checked: {error}")));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;

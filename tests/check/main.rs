@@ -1,0 +1,5 @@
+//! `wanctl check` and `wanctl trust`: the real program against a RouterOS double on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod house;
+mod trust;
