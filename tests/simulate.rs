@@ -178,6 +178,18 @@ low = "1M"
 }
 
 #[test]
+fn every_key_is_documented() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/simulate.md")).unwrap();
+    let keys = wanctl::config::scenario::known_keys();
+    assert!(keys.len() > 40, "{keys:?}");
+    // What download has, upload has as well, and the page says it once.
+    let tables = ["line", "download", "router", "control", "event", "event.download", "walk"];
+    for key in keys.iter().filter(|key| !key.contains("upload") && !tables.contains(&key.as_str())) {
+        assert!(page.contains(&format!("| `{key}` |")), "docs/simulate.md has no row for `{key}`");
+    }
+}
+
+#[test]
 fn nonsense_is_refused() {
     for arguments in [&["--law", "best", "--suite"][..], &["--seeds", "0", "--suite"], &[]] {
         let output = simulate(arguments);

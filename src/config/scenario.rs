@@ -10,7 +10,7 @@ use crate::types::{Bitrate, Direction, Duration};
 use std::path::Path;
 
 /// The longest scenario.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How many reflectors a simulated line has.
 pub const REFLECTORS: usize = 4;
@@ -178,6 +178,16 @@ pub fn parse(text: &str, file: &str) -> Result<Scenario, Faults> {
         (faults, Some(scenario)) if faults.is_empty() => Ok(scenario),
         (faults, _) => Err(faults),
     }
+}
+
+/// Every key that may stand in a scenario, such as `event.download.flows`, in alphabetical order.
+#[must_use]
+pub fn known_keys() -> Vec<String> {
+    let context = read::Context::new("[[event]]\n[[walk]]", "", Path::new(""), &|_| None);
+    if let Some(root) = read::document(&context) {
+        let _ = scenario(&root);
+    }
+    context.known()
 }
 
 fn scenario(root: &Section<'_, '_>) -> Option<Scenario> {
@@ -359,11 +369,17 @@ fn walk(section: &Section<'_, '_>, most: Duration) -> Option<Walk> {
     let of = match of {
         Some(Some(direction)) => {
             let [low, high] = ["low", "high"].map(|key| required(section, key, "a rate", |s, key| s.rate(key)));
-            low.zip(high).map(|(low, high)| Walked::Capacity(direction, [low, high]))
+            low.zip(high).map(|(low, high)| {
+                section.ordered(&[("low", low, Quantity::Rate(low)), ("high", high, Quantity::Rate(high))], false);
+                Walked::Capacity(direction, [low, high])
+            })
         }
         _ => {
             let [low, high] = ["low", "high"].map(|key| required(section, key, "a duration", |s, key| s.duration(key)));
-            low.zip(high).map(|(low, high)| Walked::BaseRtt([low, high]))
+            low.zip(high).map(|(low, high)| {
+                section.ordered(&[("low", low, Quantity::Span(low)), ("high", high, Quantity::Span(high))], false);
+                Walked::BaseRtt([low, high])
+            })
         }
     };
     section.finish();

@@ -5,6 +5,7 @@
 use super::record::{LOOK, Record, Row, time};
 use crate::config::scenario::{Happening, Scenario, Walk, Walked};
 use crate::types::{Direction, Duration, Instant};
+use std::collections::VecDeque;
 
 /// Delay below which a step counts as cleared (ms).
 const CLEAR_MS: f64 = 30.0;
@@ -43,7 +44,7 @@ const fn column(
 }
 
 /// All figures of a run.
-pub(super) const COLUMNS: [Column; 19] = [
+pub(super) const COLUMNS: [Column; 20] = [
     column("added_delay_p50_ms", Some(["p50", "ms"]), 1, |v| v.felt(0.5)),
     column("added_delay_p95_ms", Some(["p95", "ms"]), 1, |v| v.felt(0.95)),
     column("added_delay_p99_ms", None, 1, |v| v.felt(0.99)),
@@ -54,6 +55,7 @@ pub(super) const COLUMNS: [Column; 19] = [
     column("download_utilisation_percent", None, 1, |v| v.utilisation(&[Direction::Download])),
     column("upload_utilisation_percent", None, 1, |v| v.utilisation(&[Direction::Upload])),
     column("low_phase_utilisation_percent", Some(["used low", "%"]), 1, |v| v.low_utilisation()),
+    column("deepest_cut_percent", Some(["cut", "%"]), 0, |v| v.deepest_cut()),
     column("idle_direction_percent_of_ceiling", Some(["idle", "%"]), 0, |v| v.idle(false)),
     column("idle_direction_lowest_percent_of_ceiling", None, 0, |v| v.idle(true)),
     column("writes_per_minute", Some(["writes", "/min"]), 1, |v| Some(v.writes())),
@@ -155,6 +157,22 @@ impl<'a> View<'a> {
         worst(self.steps(true).filter_map(|s| used(&self.record.rows, s.rows.clone(), &[s.direction])), f64::min)
     }
 
+    /// The deepest cut of a loaded direction below what the line carries at the time, and has
+    /// carried for [`SETTLED`] before: whoever comes from a lower capacity may still be on the way.
+    fn deepest_cut(&self) -> Option<f64> {
+        let of = |d: Direction| {
+            let (i, ceiling) = (d.index(), self.scenario.line.legs[d.index()].ceiling.as_f64());
+            let mut lowest = WindowedMinimum::default();
+            let cut = move |(row, seen): (usize, &Row)| {
+                let carries = lowest.of(row, seen.capacity[i]).min(ceiling);
+                (row >= self.first && seen.is_loaded(d) && seen.limit[i] > 0.0)
+                    .then(|| ((1.0 - seen.limit[i] / carries) * 100.0).max(0.0))
+            };
+            worst(self.record.rows.iter().enumerate().filter_map(cut), f64::max)
+        };
+        worst(Direction::BOTH.into_iter().filter_map(of), f64::max)
+    }
+
     /// The rate of the directions that nobody uses, in mean or at its lowest.
     fn idle(&self, lowest: bool) -> Option<f64> {
         let part = |d: Direction| {
@@ -162,9 +180,8 @@ impl<'a> View<'a> {
             let idle = !self.record.rows.iter().any(|row| row.is_loaded(d));
             let parts = self.rows().iter().map(move |row| row.limit[d.index()] / ceiling * 100.0);
             let mean = |parts: &mut dyn Iterator<Item = f64>| parts.sum::<f64>() / self.rows().len() as f64;
-            let other = self.record.rows.iter().any(|row| row.is_loaded(Direction::BOTH[1 - d.index()]));
             let mut parts = parts;
-            (idle && other).then(|| if lowest { parts.fold(f64::INFINITY, f64::min) } else { mean(&mut parts) })
+            idle.then(|| if lowest { parts.fold(f64::INFINITY, f64::min) } else { mean(&mut parts) })
         };
         worst(Direction::BOTH.into_iter().filter_map(part), f64::min)
     }
@@ -242,6 +259,27 @@ impl<'a> View<'a> {
             seconds(s.rows.clone().find(carries).map_or(s.rows.len(), |row| row - s.rows.start))
         };
         worst(self.steps(false).map(after), f64::max)
+    }
+}
+
+/// The lowest of the values of the last [`SETTLED`].
+#[derive(Default)]
+struct WindowedMinimum {
+    /// Rows and values, both rising.
+    candidates: VecDeque<(usize, f64)>,
+}
+
+impl WindowedMinimum {
+    /// Takes the value of the next row.
+    fn of(&mut self, row: usize, value: f64) -> f64 {
+        while self.candidates.back().is_some_and(|(_, last)| *last >= value) {
+            self.candidates.pop_back();
+        }
+        self.candidates.push_back((row, value));
+        while self.candidates.front().is_some_and(|(first, _)| time(row).since(time(*first)) > SETTLED) {
+            self.candidates.pop_front();
+        }
+        self.candidates.front().map_or(value, |(_, lowest)| *lowest)
     }
 }
 

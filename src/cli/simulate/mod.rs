@@ -17,6 +17,7 @@ use crate::config::scenario::{self, Scenario};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use contender::Contender;
 use figures::Figures;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -102,7 +103,8 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
 /// The table for people, and the figures for machines.
 fn tell(outcomes: &[Outcome], seeds: u64, out: Option<&Path>) -> Result<(), String> {
     let table = table::text(outcomes, seeds);
-    print!("{table}");
+    // A reader that has gone away is no fault of ours.
+    let _ = std::io::stdout().write_all(table.as_bytes());
     if let Some(directory) = out {
         output::figures(directory, outcomes)?;
         output::file(&directory.join("table.txt"), &table)?;

@@ -60,7 +60,7 @@ fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happ
         value = if rng.chance(walk.leap) {
             low + (high - low) * rng.unit()
         } else {
-            (value * (1.0 + walk.step * even)).clamp(low.min(high), high.max(low))
+            (value * (1.0 + walk.step * even)).clamp(low, high)
         };
         let what = match walk.of {
             Walked::Capacity(direction, _) => Happening::Capacity(direction, Bitrate::from_f64(value)),
