@@ -152,6 +152,11 @@ download.flows = 99
 of = "upload"
 every = "1s"
 low = "1M"
+[[walk]]
+of = "base_rtt"
+every = "1s"
+low = "90ms"
+high = "20ms"
 "#;
     fs::write(&bad, text).unwrap();
     let output = simulate(&[bad.to_str().unwrap(), "/nonexistent/other.toml"]);
@@ -171,6 +176,7 @@ low = "1M"
         format!("{file}:16: event[1].at: missing"),
         format!("{file}:17: event[1].download.flows = 99: must be between 0 and 16"),
         format!("{file}:18: walk[0].high: missing"),
+        format!("{file}:25: walk[1].low = \"90ms\": out of order: low 90ms <= high 20ms must hold"),
         "/nonexistent/other.toml: ".to_owned(),
     ] {
         assert!(told.contains(&expected), "{expected}\nis missing in\n{told}");

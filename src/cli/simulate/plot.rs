@@ -27,7 +27,7 @@ const BAND: f64 = 10.0;
 const GAP: f64 = 34.0;
 
 /// Where the first panel begins, and how high the panels are.
-const TOP: f64 = 118.0;
+const TOP: f64 = 130.0;
 const RATE_HEIGHT: f64 = 190.0;
 const DELAY_HEIGHT: f64 = 200.0;
 
@@ -124,9 +124,9 @@ impl Page {
         let events: Vec<_> = record.timeline.iter().filter(|(_, what)| listed(what)).collect();
         for (n, (at, what)) in events.iter().enumerate() {
             let x = self.x(at.since(Instant::ZERO).as_secs_f64());
-            self.line("event", [x, 84.0], [x, bottom]);
+            self.line("event", [x, 80.0], [x, bottom]);
             if events.len() <= MOST_NAMES {
-                let y = 92.0 + 11.0 * (n % 2) as f64;
+                let y = 90.0 + 12.0 * (n % 2) as f64;
                 self.words([x + 3.0, y], "e", "start", &name(what));
             }
         }
