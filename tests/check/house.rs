@@ -1,5 +1,6 @@
 //! A router on loopback, a configuration for it, and what the program says.
 
+use super::console::Console;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -82,6 +83,11 @@ directory = "state"
         assert!(self.text.contains(old), "{old} in {}", self.text);
         self.text = self.text.replacen(old, new, 1);
         self.write();
+    }
+
+    /// The administrator's console.
+    pub fn console(&self) -> Console {
+        Console::new(self.world.clone(), PASSWORD)
     }
 
     /// Puts a line where a person would put what `trust` prints.

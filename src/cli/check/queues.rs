@@ -1,7 +1,7 @@
 //! The queues: there, alive, with CAKE as their leaf and nothing else that sets their rate, and
 //! not bypassed.
 
-use super::facts::{Facts, command, half, set_half, table};
+use super::facts::{Facts, command, half, quote, set_half, table};
 use super::finding::{Finding, Mark};
 use crate::config::{Config, WanConfig};
 use crate::routeros::json;
@@ -92,7 +92,7 @@ fn subject<'a>(wan: &WanConfig, direction: Direction, facts: &'a Facts) -> Resul
             bad(
                 format!("{} has no \"{name}\"; it has: {others}", menu.console()),
                 "wanctl sets the limit of a queue, and makes none",
-                make(queue.menu, direction, name),
+                make(wan, direction, name),
             )
         }
         [row] if row.is("disabled") => bad(
@@ -108,7 +108,7 @@ fn subject<'a>(wan: &WanConfig, direction: Direction, facts: &'a Facts) -> Resul
         [row] if row.is("dynamic") => bad(
             format!("\"{name}\" is dynamic"),
             "RouterOS makes dynamic queues itself, and lets nobody change them",
-            make(queue.menu, direction, &format!("{name}-static")),
+            make(wan, direction, &format!("{name}-static")),
         ),
         [row] => Ok(Subject { about, menu: queue.menu, direction, range, row, facts }),
         more => bad(
@@ -119,18 +119,24 @@ fn subject<'a>(wan: &WanConfig, direction: Direction, facts: &'a Facts) -> Resul
     }
 }
 
-/// How a queue like the missing one is made.
-fn make(menu: Menu, direction: Direction, name: &str) -> String {
-    match (menu, direction) {
+/// How the missing queue of a WAN is made.
+fn make(wan: &WanConfig, direction: Direction, name: &str) -> String {
+    let [download, upload] = wan.ranges.map(|range| range.ceiling().bps());
+    match (wan.queues[direction.index()].menu, direction) {
         (Menu::Tree, Direction::Download) => {
-            format!("/queue tree add name={name} parent=bridge queue=cake bucket-size=0.01")
+            format!(
+                "/queue tree add name={} parent=bridge queue=cake bucket-size=0.01 max-limit={download}",
+                quote(name)
+            )
         }
         (Menu::Tree, Direction::Upload) => {
-            format!("/queue tree add name={name} parent=ether1 queue=cake bucket-size=0.01")
+            format!("/queue tree add name={} parent=ether1 queue=cake bucket-size=0.01 max-limit={upload}", quote(name))
         }
-        (Menu::Simple, _) => {
-            format!("/queue simple add name={name} target=192.168.88.0/24 queue=cake/cake bucket-size=0.01/0.01")
-        }
+        (Menu::Simple, _) => format!(
+            "/queue simple add name={} target=192.168.88.0/24 queue=cake/cake bucket-size=0.01/0.01 \
+             max-limit={upload}/{download}",
+            quote(name)
+        ),
     }
 }
 

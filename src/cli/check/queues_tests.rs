@@ -83,7 +83,10 @@ fn a_queue_that_does_nothing() {
     assert_eq!(dl("invalid", "true"), (Mark::Bad, "/queue tree set [find name=\"wan1-dl\"] parent=bridge".into()));
     assert_eq!(dl("dynamic", "true").0, Mark::Bad);
     let (mark, mend) = dl("name", "other");
-    assert!(mark == Mark::Bad && mend.starts_with("/queue tree add name=wan1-dl parent=bridge queue=cake"), "{mend}");
+    assert!(
+        mark == Mark::Bad && mend.starts_with("/queue tree add name=\"wan1-dl\" parent=bridge queue=cake"),
+        "{mend}"
+    );
     let mut twin = queue("wan1-dl", "bridge");
     twin.0.insert(".id".into(), "*7".into());
     assert_eq!(one(&add(good(), Table::Tree, twin)).1, "/queue tree set *7 name=wan1-dl-other");
