@@ -27,10 +27,10 @@ struct Line {
 const VERBS: [&str; 8] = ["add", "set", "enable", "disable", "remove", "print", "sign", "export-certificate"];
 
 impl Console {
-    pub fn new(world: SharedWorld, password: &str) -> Self {
+    pub fn of(world: SharedWorld, user: &str, password: &str) -> Self {
         use base64::Engine as _;
         let server = RouterServer::start(&ServerSetup::local(None), world, None).unwrap();
-        let authorization = base64::engine::general_purpose::STANDARD.encode(format!("wanctl:{password}"));
+        let authorization = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         Self { server, authorization, menu: "/".to_owned() }
     }
 

@@ -87,7 +87,7 @@ directory = "state"
 
     /// The administrator's console.
     pub fn console(&self) -> Console {
-        Console::new(self.world.clone(), PASSWORD)
+        Console::of(self.world.clone(), "wanctl", PASSWORD)
     }
 
     /// Puts a line where a person would put what `trust` prints.

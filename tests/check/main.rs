@@ -4,4 +4,5 @@
 mod console;
 mod house;
 mod mend;
+mod page;
 mod trust;

@@ -76,6 +76,7 @@ impl RouterDouble {
     /// The user's credentials change.
     pub fn set_credentials(&mut self, user: &str, password: &str) {
         self.authorization = basic(user, password);
+        user.clone_into(&mut self.setup.user);
     }
 
     /// The policies of the user's group change.
