@@ -31,7 +31,7 @@ pub enum Exit {
     Failed = 1,
     /// The configuration (or the command line) is wrong; all faults were printed.
     BadConfig = 2,
-    /// `check` found something that needs mending.
+    /// `check` found something that keeps the line from being controlled.
     Findings = 3,
     /// `demo` was interrupted (as a shell tells a death by SIGINT).
     Interrupted = 130,
@@ -45,7 +45,7 @@ impl From<Exit> for ExitCode {
 
 const AFTER: &str = "\
 Exit codes: 0 done; 1 failed; 2 bad configuration or command line;
-            3 `check` found something to mend; 130 `demo` was interrupted.
+            3 `check` found something BAD; 130 `demo` was interrupted.
 Signals to `run`: TERM, INT stop in order; HUP reads the configuration again;
             USR1 logs one line per WAN.";
 
