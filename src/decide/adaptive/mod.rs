@@ -3,8 +3,8 @@
 //!
 //! Theory of operation. A FIFO of capacity *C* fed at rate *R* grows by *R/C − 1* seconds per
 //! second. So the slope of the delay tells the capacity without trying rates one by one, and a
-//! queue of *q* seconds drains in *q·C/(C−R)*. The [`sensor`] gives delay and slope; an alarm (a
-//! CUSUM scaled to the line's own jitter) starts an episode; [`leg`] holds, for each direction,
+//! queue of *q* seconds drains in *q·C/(C−R)*. The `sensor` gives delay and slope; an alarm (a
+//! CUSUM scaled to the line's own jitter) starts an episode; `leg` holds, for each direction,
 //! the capacity that is believed and where the direction is on its way: steady, probing, climbing,
 //! draining. Which direction is to blame is read from the router's counters: the one that is
 //! loaded while our own queue there is empty, because the packets wait further down. Where cuts
