@@ -73,7 +73,7 @@ fn trace(world: &SharedWorld, law: &str, direction: Direction, until: f64) -> Ve
 }
 
 #[test]
-fn after_a_step_it_is_at_twice_the_classic_law_and_more() {
+fn after_a_step_delay_is_half_that_of_the_classic_law_and_more_is_used() {
     for (direction, rates) in [(Direction::Download, [30, 12]), (Direction::Upload, [10, 4])] {
         let (classic, adaptive) = (story("classic", direction, rates), story("adaptive", direction, rates));
         for ((name, ..), (classic, adaptive)) in PHASES.into_iter().zip(classic.into_iter().zip(adaptive)) {
