@@ -476,4 +476,25 @@ mod tests {
             assert_eq!(rate(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn rows_are_text_whatever_the_router_makes_of_them() {
+        let read = row(br#"{".id":"*1","name":"x","disabled":true,"port":443,"gone":null}"#, Table::Service).unwrap();
+        assert_eq!(["name", "port", "gone", "never"].map(|member| read.get(member)), ["x", "443", "", ""]);
+        assert!(read.is("disabled") && !read.is("name"));
+        assert!(row(br#"{"name":"MikroTik"}"#, Table::Service).is_none(), "the body of another menu");
+        assert!(row(br#"{"version":"7.24"}"#, Table::Resource).is_some());
+    }
+
+    #[test]
+    fn only_rows_may_be_long() {
+        let script = format!(r#"[{{".id":"*1","source":"{}"}}]"#, "x".repeat(60_000));
+        let mut splitter = Splitter::default();
+        let feed = |splitter: &mut Splitter| splitter.feed(script.as_bytes(), |object| assert!(object.len() > 60_000));
+        assert_eq!(feed(&mut splitter), Err(BadBody));
+        splitter.reset(MAX_ROW);
+        assert_eq!(feed(&mut splitter), Ok(()));
+        splitter.reset(MAX_OBJECT);
+        assert_eq!(feed(&mut splitter), Err(BadBody));
+    }
 }

@@ -55,8 +55,8 @@ impl Table {
         Self::Certificate,
     ];
 
-    /// The path below `/rest`, and the members to ask for. All were seen in RouterOS 7.16 to 7.24;
-    /// what a row leaves out is unset.
+    /// The path below `/rest`, and the members to ask for, as the manual and recorded answers spell
+    /// them. What a row leaves out is unset; a version that refuses a member costs us this menu only.
     const fn spelling(self) -> (&'static str, &'static str) {
         match self {
             Self::Resource => {
