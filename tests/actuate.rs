@@ -347,6 +347,37 @@ fn the_journal_outranks_what_the_router_shows() {
     assert_eq!(limits(&router), ["100000000", "100000000"]);
 }
 
+#[test]
+fn a_retired_queue_in_doubt_leaves_with_its_original() {
+    let (mut a, mut router, mut now) = (tree_actuator(), Router::tree(), Instant::ZERO);
+    a.want(wan(0), [rate(30), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
+    // The answer to a change is lost, and the reload takes the queues away before it is known.
+    a.want(wan(0), [rate(20), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 1, &mut std::iter::once(2));
+    let mut next = Actuator::new(SETTINGS, vec![], vec![None]);
+    next.inherit(&a);
+    next.leave(Exit::Rate);
+    talk(&mut next, &mut router, &mut now, 20, &mut std::iter::empty());
+    assert_eq!(limits(&router), ["100000000", "100000000"]);
+    assert!(next.has_left());
+}
+
+#[test]
+fn a_queue_in_doubt_with_nothing_wanted_yet_is_left_as_it_is() {
+    let (mut a, mut router, mut now) = (tree_actuator(), Router::tree(), Instant::ZERO);
+    a.want(wan(0), [rate(30), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
+    a.want(wan(0), [rate(20), rate(10)]);
+    talk(&mut a, &mut router, &mut now, 1, &mut std::iter::once(2));
+    let mut next = tree_actuator();
+    next.inherit(&a);
+    next.leave(Exit::Rate);
+    talk(&mut next, &mut router, &mut now, 20, &mut std::iter::empty());
+    assert_eq!(limits(&router), ["20000000", "10000000"]);
+    assert!(next.has_left());
+}
+
 proptest! {
     /// Whatever is lost, whenever the router reboots or somebody meddles: out-of-range limits are
     /// never sent, and when the trouble is over the router has what is wanted; at the end it has

@@ -333,8 +333,9 @@ impl Queue {
     /// The request that makes the wanted limit real; both directions of a simple queue at once.
     pub(super) fn set_wanted(&self) -> Option<Intent> {
         let carried = |d: Direction| self.spec.serves[d.index()].and(self.wanted[d.index()]);
-        let limit = Limit::Controlled { download: carried(Direction::Download), upload: carried(Direction::Upload) };
-        self.set(limit)
+        let (download, upload) = (carried(Direction::Download), carried(Direction::Upload));
+        download.or(upload)?; // nothing is wanted yet
+        self.set(Limit::Controlled { download, upload })
     }
 
     /// The safe rates, unless the router is as low already.
@@ -387,8 +388,10 @@ impl Queue {
         self.refusal = (self.refusal * 2).min(LONGEST_REFUSAL);
     }
 
-    /// What is still to do so that the router ends up as `exit` says.
+    /// What is still to do so that the router ends up as `exit` says. A retired queue has no rates
+    /// to be left with, only its original.
     pub(super) fn leave(&self, exit: Exit) -> Farewell {
+        let exit = if self.retired && exit == Exit::Rate { Exit::Restore } else { exit };
         let Some(observed) = self.observed.as_ref().filter(|_| self.journalled && exit != Exit::Keep) else {
             return if self.was_touched() && exit != Exit::Keep {
                 Farewell::Look(self.spec.menu)

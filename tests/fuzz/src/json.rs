@@ -2,7 +2,7 @@
 
 use super::input::pieces;
 use wanctl::routeros::json::{self, BadBody, Splitter};
-use wanctl::types::Menu;
+use wanctl::types::{Menu, Table};
 
 type Objects = Result<Vec<Vec<u8>>, BadBody>;
 
@@ -45,6 +45,11 @@ fn one(object: &[u8]) {
         assert_eq!(row.limits, limits);
         if menu == Menu::Tree {
             assert_eq!(row.counters[0], row.counters[1], "the tree has one direction");
+        }
+    }
+    for table in Table::ALL {
+        if let Some(row) = json::row(object, table) {
+            assert!(row.0.contains_key(table.key()));
         }
     }
     let _ = json::resource(object);

@@ -9,8 +9,8 @@
 use super::input::{Step, pieces, span, steps};
 use wanctl::routeros::{self, Client, json};
 use wanctl::types::{
-    Bitrate, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, QueueId, RateRange, RouterError, Text,
-    Verbatim,
+    Bitrate, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, QueueId, RateRange, RouterError, Table,
+    Text, Verbatim,
 };
 
 const STEPS: usize = 128;
@@ -112,7 +112,7 @@ impl Talk {
         let rate = range.clamp(Bitrate::from_mbps(u64::from(how)));
         let set = |menu, limit| Intent::SetLimit { menu, id: self.id.clone(), limit };
         let (download, upload) = (Some(rate), Some(rate));
-        Some(match how % 8 {
+        Some(match how % 9 {
             0 => Intent::ReadResource,
             1 => Intent::ReadQueues(Menu::Tree),
             2 => Intent::ReadQueues(Menu::Simple),
@@ -120,6 +120,7 @@ impl Talk {
             4 => set(Menu::Tree, Limit::Controlled { download, upload: None }),
             5 => set(Menu::Tree, Limit::Controlled { download: None, upload }),
             6 => set(Menu::Simple, Limit::Controlled { download, upload }),
+            8 => Intent::Read(Table::ALL[usize::from(payload.first().copied().unwrap_or(0)) % Table::ALL.len()]),
             _ => set(Menu::Tree, Limit::Original(Verbatim::try_from("100M").ok()?)),
         })
     }
@@ -263,6 +264,7 @@ const fn link_error(how: u8) -> LinkError {
 fn asked_for(intent: &Intent, item: &Item) {
     match (intent, item) {
         (Intent::ReadResource, Item::Resource(_)) | (Intent::ReadInterface(_), Item::Interface { .. }) => {}
+        (Intent::Read(table), Item::Row(row)) => assert!(row.0.contains_key(table.key())),
         (Intent::ReadQueues(menu), Item::Queue(row)) => {
             assert_eq!(row.menu, *menu);
             assert!(row.max_limit.split('/').all(|rate| json::rate(rate).is_some()));
