@@ -4,9 +4,10 @@
 # make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
 # make suite   all control laws in all scenarios of tests/scenarios: table, figures and plots in target/suite
 # make soak    the full counts, hours
+# make cake    the test on a real queue with the real CAKE, in user-mode Linux (root, Debian)
 # make recordings   makes the recorded test runs anew, after a change on purpose
 # make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
-.PHONY: demo test check bench suite soak fuzz compiler tools clean recordings
+.PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings
 CARGO ?= cargo
 
 compiler:
@@ -60,6 +61,12 @@ fuzz: compiler
 	@mkdir -p tests/fuzz/found/$(TARGET)
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz $(TARGET) tests/fuzz/found/$(TARGET) tests/fuzz/corpus/$(TARGET) -- \
 	  -runs=$(RUNS) -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+
+# The test on a real queue, with the real CAKE: on user-mode Linux, whose kernel has it. As root.
+cake: tools
+	@command -v linux.uml >/dev/null && command -v insmod >/dev/null || { apt-get update -qq && apt-get install -y -qq user-mode-linux kmod; }
+	$(CARGO) test --no-run --test real_line
+	tests/real_line/uml.sh $$($(CARGO) test --no-run --test real_line 2>&1 | sed -n 's/.*(\(.*real_line-[^)]*\)).*/\1/p') --nocapture
 
 clean:
 	$(CARGO) clean

@@ -148,6 +148,11 @@ fn cable(one: &Netns, one_name: &str, one_address: &str, other: &Netns, other_na
 #[derive(Clone)]
 pub struct Shaper(Arc<Mutex<Tc>>);
 
+/// Whether the shapers are CAKE, as on a router (`WANCTL_SHAPER=cake`, where the kernel has it).
+pub fn is_cake() -> bool {
+    std::env::var_os("WANCTL_SHAPER").is_some_and(|kind| kind == "cake")
+}
+
 struct Tc {
     process: Child,
     commands: Option<ChildStdin>,
@@ -161,6 +166,10 @@ impl Shaper {
         let commands = process.stdin.take();
         let shaper = Self(Arc::new(Mutex::new(Tc { process, commands })));
         for direction in [Direction::Download, Direction::Upload] {
+            if is_cake() {
+                shaper.apply("add", direction, bps);
+                continue;
+            }
             let dev = direction.shaper_interface();
             shaper.tell(&format!("qdisc add dev {dev} root handle 1: htb default 10\n"));
             shaper.apply("add", direction, bps);
@@ -178,6 +187,10 @@ impl Shaper {
 
     fn apply(&self, verb: &str, direction: Direction, bps: u64) {
         let dev = direction.shaper_interface();
+        if is_cake() {
+            self.tell(&format!("qdisc {verb} dev {dev} root handle 1: cake bandwidth {bps}bit besteffort\n"));
+            return;
+        }
         let fifo = (bps / 8 * SHORT_MS / 1000).max(6 * 1514);
         let bulk = bps.saturating_sub(SPARSE).max(8_000);
         let burst = "burst 4k cburst 4k quantum 1514";

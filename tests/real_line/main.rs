@@ -27,11 +27,11 @@ const FLOWS: usize = 4;
 
 /// What the line can (bit/s), phase by phase, and for how long. The first is longer, because
 /// CUBIC, which leaves slow start as soon as the delay rises, takes ten seconds to fill 500 ms.
-const PHASES: [(u64, Duration); 3] = [
-    (30_000_000, Duration::from_secs(15)),
-    (12_000_000, Duration::from_secs(11)),
-    (30_000_000, Duration::from_secs(11)),
-];
+const PHASES: [(u64, Duration); 3] =
+    [(LINE, Duration::from_secs(15)), (LINE * 2 / 5, Duration::from_secs(11)), (LINE, Duration::from_secs(11))];
+
+/// What the line can when all is well (bit/s).
+const LINE: u64 = 30_000_000;
 
 /// How long after a step the run is not judged.
 const SETTLING: Duration = Duration::from_secs(5);
