@@ -25,25 +25,34 @@ use traffic::{Control, EndOnDrop};
 
 const FLOWS: usize = 4;
 
+/// What the line can when all is well (bit/s). User-mode Linux, where the real CAKE runs, has one
+/// slow processor.
+fn full_rate() -> u64 {
+    if line::is_cake() { 9_000_000 } else { 30_000_000 }
+}
+
 /// What the line can (bit/s), phase by phase, and for how long. The first is longer, because
 /// CUBIC, which leaves slow start as soon as the delay rises, takes ten seconds to fill 500 ms.
-const PHASES: [(u64, Duration); 3] =
-    [(LINE, Duration::from_secs(15)), (LINE * 2 / 5, Duration::from_secs(11)), (LINE, Duration::from_secs(11))];
+fn phases() -> [(u64, Duration); 3] {
+    let full = full_rate();
+    [(full, Duration::from_secs(15)), (full * 2 / 5, Duration::from_secs(11)), (full, Duration::from_secs(11))]
+}
 
-/// What the line can when all is well (bit/s).
-const LINE: u64 = 30_000_000;
+/// Where the shapers begin, and may return to: so far above the line that they shape nothing.
+fn ceiling() -> u64 {
+    full_rate() * 4 / 3
+}
+
+/// The lowest rate the program may set: a third of the lowest capacity.
+fn floor() -> u64 {
+    full_rate() * 2 / 15
+}
 
 /// How long after a step the run is not judged.
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// The idle line before the load.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// Where the shapers begin, and may return to: so far above the line that they shape nothing.
-const CEILING: u64 = 40_000_000;
-
-/// The lowest rate the program may set: a third of the lowest capacity.
-const FLOOR: u64 = 4_000_000;
 
 /// What came of one run.
 struct Outcome {
@@ -97,29 +106,32 @@ fn say(text: &str) {
 
 /// Both directions at a time, each on a line of its own.
 fn both(run: &'static str, law: Option<&'static str>) -> Vec<Outcome> {
+    let directions = [Direction::Download, Direction::Upload];
+    if line::is_cake() {
+        return directions.map(|direction| scenario(run, direction, law)).into();
+    }
     thread::scope(|scope| {
-        let runs = [Direction::Download, Direction::Upload]
-            .map(|direction| scope.spawn(move || scenario(run, direction, law)));
+        let runs = directions.map(|direction| scope.spawn(move || scenario(run, direction, law)));
         runs.map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).into()
     })
 }
 
 fn scenario(run: &'static str, direction: Direction, law: Option<&'static str>) -> Outcome {
     let world = format!("{}{}", &run[..1], &format!("{direction:?}")[..1]).to_lowercase();
-    let line = RealLine::new(&world, PHASES[0].0, CEILING);
-    let router = Router::new(&line, CEILING);
+    let line = RealLine::new(&world, full_rate(), ceiling());
+    let router = Router::new(&line, ceiling());
     let control = Control::default();
     thread::scope(|scope| {
         let _end = EndOnDrop(&control);
-        let daemon = law.map(|law| Daemon::start(&line, &router, &world, law, CEILING, FLOOR));
+        let daemon = law.map(|law| Daemon::start(&line, &router, &world, law, ceiling(), floor()));
         let pings = traffic::ping(scope, &line, &control);
         let now = Instant::now();
-        let idle = Stretch { step: now, from: now + IDLE / 2, to: now + IDLE, capacity: PHASES[0].0 };
+        let idle = Stretch { step: now, from: now + IDLE / 2, to: now + IDLE, capacity: full_rate() };
         thread::sleep(IDLE);
         traffic::load(scope, &line, direction, FLOWS, &control);
         let mut counts = Vec::new();
         let mut stretches = Vec::new();
-        for (capacity, lasts) in PHASES {
+        for (capacity, lasts) in phases() {
             line.set_bottleneck(direction, capacity);
             let step = Instant::now();
             stretches.push(Stretch { step, from: step + SETTLING, to: step + lasts, capacity });
@@ -177,7 +189,7 @@ fn complain_of_held(outcome: &Outcome) -> Vec<String> {
     if !daemon.well {
         complaints.push("the daemon should stop within 3 s of SIGTERM, and succeed".to_owned());
     }
-    if daemon.rates != [CEILING; 2] {
+    if daemon.rates != [ceiling(); 2] {
         complaints.push(format!("the daemon should have restored the limits it found; they are {:?}", daemon.rates));
     }
     complaints.extend(daemon.log.lines().filter(|line| line.contains(" ERROR ")).map(str::to_owned));
