@@ -48,6 +48,7 @@ suite: compiler
 
 soak:
 	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) cake; else echo "not run without root: make cake" >&2; fi
 
 recordings:
 	$(CARGO) test --test record -- --ignored make_recordings
