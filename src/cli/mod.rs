@@ -14,6 +14,7 @@ mod run;
 #[cfg(feature = "sim")]
 mod simulate;
 mod trust;
+mod version;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -68,6 +69,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             m.get_one::<PathBuf>("file").map_or(Path::new(""), PathBuf::as_path),
         ),
         Some(("trust", m)) => trust::main(&config_path(m)),
+        Some(("version", m)) => version::main(m.get_flag("json")),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
@@ -108,6 +110,8 @@ fn command() -> Command {
             .short('c')
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
+            .env("WANCTL_CONFIG")
+            .hide_env_values(true)
             .default_value("/etc/wanctl/wanctl.toml")
             .help("The configuration")
     };
@@ -147,6 +151,11 @@ fn command() -> Command {
             Command::new("adopt")
                 .about("Take the router's present limits as the originals to restore at exit")
                 .arg(config()),
+        )
+        .subcommand(
+            Command::new("version")
+                .about("Tell what this program is and what it was built from")
+                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("For machines")),
         );
     #[cfg(feature = "sim")]
     let command =

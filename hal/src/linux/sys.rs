@@ -14,12 +14,30 @@ const SO_TIMESTAMPNS_NEW: libc::c_int = 64;
 /// `SO_TIMESTAMPNS`, with the `timespec` of the kernel's native word size.
 const SO_TIMESTAMPNS_OLD: libc::c_int = 35;
 
+/// Nanoseconds on a clock. The C library of 32-bit ARM tells seconds in 32 bits, which end in 2038; the kernel itself
+/// (since Linux 5.1) does better.
 fn clock(id: libc::clockid_t) -> u64 {
+    #[cfg(target_pointer_width = "32")]
+    if let Some(ns) = clock64(id) {
+        return ns;
+    }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for a timespec, and both clocks always exist on Linux.
     unsafe { libc::clock_gettime(id, &raw mut time) };
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(NANOS_PER_SECOND) + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(target_pointer_width = "32")]
+fn clock64(id: libc::clockid_t) -> Option<u64> {
+    /// The same number on all 32-bit architectures.
+    const CLOCK_GETTIME64: libc::c_long = 403;
+    let mut time = [0i64; 2];
+    // SAFETY: `time` has the size and alignment of the kernel's 64-bit timespec, of which it writes no more.
+    let done = unsafe { libc::syscall(CLOCK_GETTIME64, id, time.as_mut_ptr()) } == 0;
+    let [seconds, ns] = time.map(|part| u64::try_from(part).unwrap_or(0));
+    // The upper half of the nanoseconds is padding.
+    done.then(|| seconds.saturating_mul(NANOS_PER_SECOND) + (ns & 0xffff_ffff))
 }
 
 /// Monotonic time, as the board tells it.
@@ -55,7 +73,7 @@ impl Timer {
         let ns = at.as_nanos().max(1); // zero would switch it off
         let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let mut value = zero;
-        value.tv_sec = (ns / NANOS_PER_SECOND).try_into().unwrap_or(libc::time_t::MAX);
+        value.tv_sec = (ns / NANOS_PER_SECOND).try_into().unwrap_or(i32::MAX.into());
         value.tv_nsec = (ns % NANOS_PER_SECOND).try_into().unwrap_or(0);
         let spec = libc::itimerspec { it_interval: zero, it_value: value };
         // SAFETY: `spec` is valid for reading; the old value is not asked for. It can't fail with

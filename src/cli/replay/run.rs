@@ -9,18 +9,19 @@ use crate::config::Config;
 use crate::daemon::Reloader;
 use crate::observe;
 use crate::types::Instant;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use wanctl_hal::record::{Cut, End, Playback, Player, Recording};
 
 /// Later than any recording.
 const FOR_EVER: Instant = Instant::from_nanos(u64::MAX);
 
-/// The wall clock of the recording, for the log lines.
-static SECONDS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// The wall clock of the recording, for the log lines. (Old ARM has no 64-bit atomics; one thread needs none.)
+    static SECONDS: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Log lines are data here.
 fn print(line: &[u8]) -> bool {
@@ -53,8 +54,8 @@ pub(super) fn main(file: &Path, content: &[u8], other: Option<&Path>) -> Exit {
         }
     };
     let level = if other.is_some() { log::LevelFilter::Off } else { config.log_level };
-    SECONDS.store(at, Ordering::Relaxed);
-    observe::install(level, config.log_format, print, || SECONDS.load(Ordering::Relaxed));
+    SECONDS.set(at);
+    observe::install(level, config.log_format, print, || SECONDS.get());
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let cycles = play(board, config, &player, other.as_mut());
     verdict(cycles, cut, &player.borrow(), other.as_ref())
@@ -82,7 +83,7 @@ fn play(board: Playback, config: Config, player: &Rc<RefCell<Player>>, mut other
         if player.borrow().is_over() {
             break;
         }
-        SECONDS.store(clock.wall.unix_seconds(), Ordering::Relaxed);
+        SECONDS.set(clock.wall.unix_seconds());
         if let Some(other) = &mut other {
             other.before(&daemon);
         }
