@@ -30,7 +30,7 @@ fi
 mkdir -p "$PREFIX"/{debs,bin,libexec}; cd "$PREFIX"
 if [ ! -e libexec/rustc ]; then
   step "rustc, cargo and the sources of std $RUST_VERSION (Debian security)"
-  minor=${RUST_VERSION%.*}; minor=${minor%%.[0-9]+*}; minor=$(cut -d. -f1,2 <<<"$RUST_VERSION")
+  minor=$(cut -d. -f1,2 <<<"$RUST_VERSION")
   (cd debs && for p in rustc-web cargo-web rust-web-src libstd-rust-web-dev "libstd-rust-web-$minor"; do
      apt-get download -qq -o APT::Sandbox::User=root "$p=$RUST_VERSION"
    done)
@@ -101,16 +101,17 @@ start_files() { # TARGET ARCH LIBDIR SELF-CONTAINED
 
 standard_library() { # TARGET LIBRARIES
   local work=$PREFIX/std-build upper; mkdir -p "$work/src"
-  printf '[package]\nname = "stdlib-dummy"\nversion = "0.0.0"\nedition = "2021"\n[lib]\n[workspace]\n[profile.release]\nopt-level = 3\ndebug = false\n' > "$work/Cargo.toml"
+  printf '[package]\nname = "stdlib-dummy"\nversion = "0.0.0"\nedition = "2021"\n[lib]\n[workspace]\n[profile.release]\nopt-level = "s"\ndebug = false\n' > "$work/Cargo.toml"
   : > "$work/src/lib.rs"
   upper=$(tr a-z- A-Z_ <<<"$1")
   # As Rust's own build does it: panic_abort must itself be built with -Cpanic=abort.
   printf '#!/bin/sh\ncase "$*" in *"--crate-name panic_abort "*) exec "$@" -Cpanic=abort ;; esac\nexec "$@"\n' > "$work/wrap"
   chmod +x "$work/wrap"
+  # Without the printing of backtraces: 150 kB, and there is nothing to print in a stripped program. A panic says where.
   # Bitcode, so that fat LTO sees into std; remapped, so that the place of this toolchain isn't in what it builds.
   ( cd "$work"; export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work/target RUSTC_WRAPPER=$work/wrap
     export "CARGO_TARGET_${upper}_RUSTFLAGS=-Cembed-bitcode=yes --remap-path-prefix=$(realpath "$PREFIX"/src/rustc-*)=/rustc --remap-path-prefix=$PREFIX=/toolchain --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-    cargo build -q --release --target "$1" -Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test )
+    cargo build -q --release --target "$1" -Zbuild-std=std,panic_abort,panic_unwind -Zbuild-std-features=panic-unwind )
   cp "$work/target/$1"/release/deps/*.rlib "$2/"; rm -f "$2"/libstdlib_dummy*; rm -rf "$work"
 }
 
