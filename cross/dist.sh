@@ -40,7 +40,7 @@ for map in "$PWD=/wanctl" "$CARGO_TARGET_DIR=/target" "$cargo_home=/cargo" "$PRE
 done
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
-export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$CARGO_TARGET_DIR=/target -g0"
+export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$CARGO_TARGET_DIR=/target -g0 -fno-asynchronous-unwind-tables -fno-unwind-tables"
 
 is_static() { # FILE TARGET
   local machine

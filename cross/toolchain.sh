@@ -101,17 +101,15 @@ start_files() { # TARGET ARCH LIBDIR SELF-CONTAINED
 
 standard_library() { # TARGET LIBRARIES
   local work=$PREFIX/std-build upper; mkdir -p "$work/src"
-  printf '[package]\nname = "stdlib-dummy"\nversion = "0.0.0"\nedition = "2021"\n[lib]\n[workspace]\n[profile.release]\nopt-level = "s"\ndebug = false\n' > "$work/Cargo.toml"
+  printf '[package]\nname = "stdlib-dummy"\nversion = "0.0.0"\nedition = "2021"\n[lib]\n[workspace]\n[profile.release]\nopt-level = "s"\ndebug = false\npanic = "abort"\n' > "$work/Cargo.toml"
   : > "$work/src/lib.rs"
   upper=$(tr a-z- A-Z_ <<<"$1")
-  # As Rust's own build does it: panic_abort must itself be built with -Cpanic=abort.
-  printf '#!/bin/sh\ncase "$*" in *"--crate-name panic_abort "*) exec "$@" -Cpanic=abort ;; esac\nexec "$@"\n' > "$work/wrap"
-  chmod +x "$work/wrap"
-  # Without the printing of backtraces: 150 kB, and there is nothing to print in a stripped program. A panic says where.
+  # For panic = "abort" only, without unwind tables and the printing of backtraces (320 kB in all): in a stripped program
+  # there is nothing to print. A panic still says where.
   # Bitcode, so that fat LTO sees into std; remapped, so that the place of this toolchain isn't in what it builds.
-  ( cd "$work"; export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work/target RUSTC_WRAPPER=$work/wrap
-    export "CARGO_TARGET_${upper}_RUSTFLAGS=-Cembed-bitcode=yes --remap-path-prefix=$(realpath "$PREFIX"/src/rustc-*)=/rustc --remap-path-prefix=$PREFIX=/toolchain --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-    cargo build -q --release --target "$1" -Zbuild-std=std,panic_abort,panic_unwind -Zbuild-std-features=panic-unwind )
+  ( cd "$work"; export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work/target
+    export "CARGO_TARGET_${upper}_RUSTFLAGS=-Cembed-bitcode=yes -Cforce-unwind-tables=no --remap-path-prefix=$(realpath "$PREFIX"/src/rustc-*)=/rustc --remap-path-prefix=$PREFIX=/toolchain --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+    cargo build -q --release --target "$1" -Zbuild-std=std,panic_abort -Zbuild-std-features= )
   cp "$work/target/$1"/release/deps/*.rlib "$2/"; rm -f "$2"/libstdlib_dummy*; rm -rf "$work"
 }
 
