@@ -7,7 +7,13 @@
 # make cake    the test on a real queue with the real CAKE, in user-mode Linux (root, Debian)
 # make recordings   makes the recorded test runs anew, after a change on purpose
 # make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
-.PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings
+# make dist    the release files of all targets in dist/ (TARGETS=... for some): programs, bills of materials, sums
+# make image   the same, and a container image of each
+# make image-test   looks at what the two made with the tools of others, and runs it: container, emulated ARM (root)
+# make reproducible   builds a commit in two places and compares
+# make release   all of that, of a clean tree
+.PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings cross dist image image-tools image-test \
+  shipped reproducible figures release
 CARGO ?= cargo
 
 compiler:
@@ -27,6 +33,9 @@ demo: compiler
 
 test: tools
 	$(CARGO) test --workspace --all-targets --no-fail-fast
+	@if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null; then \
+	  $(MAKE) shipped TARGETS=x86_64-unknown-linux-musl DIST=$(CURDIR)/target/shipped; \
+	else echo "NOT TESTED without root on Debian: the static program and the container image (make image-test)" >&2; fi
 
 check:
 	$(CARGO) fmt --all --check
@@ -68,6 +77,46 @@ cake: tools
 	@command -v linux.uml >/dev/null && command -v insmod >/dev/null || { apt-get update -qq && apt-get install -y -qq user-mode-linux kmod; }
 	$(CARGO) test --no-run --test real_line
 	tests/real_line/uml.sh $$($(CARGO) test --no-run --test real_line 2>&1 | sed -n 's/.*(\(.*real_line-[^)]*\)).*/\1/p') --nocapture
+
+# What is shipped. The toolchain comes from Debian's packages and pip (cross/README.md).
+TARGETS ?=
+DIST ?= $(CURDIR)/dist
+cross:
+	cross/toolchain.sh $(TARGETS)
+
+dist:
+	DIST=$(DIST) cross/dist.sh $(TARGETS)
+
+image: dist
+	DIST=$(DIST) cross/image.sh
+
+image-tools: tools
+	@for tool in runc skopeo umoci qemu-arm-static; do command -v $$tool >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends runc skopeo umoci qemu-user-static >/dev/null; break; }; done
+
+image-test: image-tools
+	DIST=$(DIST) TARGETS="$(TARGETS)" $(CARGO) test --test image -- --test-threads=1 --nocapture
+
+shipped: image
+	$(MAKE) image-test
+
+reproducible:
+	cross/reproducible.sh $(TARGETS)
+
+figures: image-tools
+	DIST=$(DIST) TARGETS="$(TARGETS)" $(CARGO) test --test image first_probe -- --ignored --nocapture
+
+# Nothing goes out that nobody can build again.
+release:
+	@[ -z "$$(git status --porcelain)" ] || { git status --short >&2; echo "the work tree has changes; a release is made of a commit" >&2; exit 1; }
+	@version=$$(sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml); \
+	grep -q "^## $$version" CHANGELOG.md || { echo "CHANGELOG.md has no section \"## $$version\"" >&2; exit 1; }; \
+	! git rev-parse -q --verify "refs/tags/v$$version" >/dev/null || [ "$$(git rev-parse "v$$version^{commit}")" = "$$(git rev-parse HEAD)" ] || \
+	  { echo "v$$version is another commit; choose a new version" >&2; exit 1; }
+	rm -rf $(DIST)
+	$(MAKE) check test image image-test
+	$(MAKE) reproducible
+	@cat $(DIST)/SHA256SUMS
 
 clean:
 	$(CARGO) clean

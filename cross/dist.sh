@@ -52,6 +52,15 @@ is_static() { # FILE TARGET
   ! readelf -SW "$1" | grep -q ' \.symtab' || die "$1 is not stripped"
 }
 
+# Without backtraces and symbols, a panic must still say where it happened.
+says_where() { # TARGET
+  local program=$CARGO_TARGET_DIR/$1/panics said
+  rustc --edition 2024 --target "$1" "${flags[@]}" -Cpanic=abort -Copt-level=s -Clto=fat -Cstrip=symbols tests/image/panics.rs -o "$program"
+  # A shell of its own, so that the abort isn't announced in ours.
+  said=$(bash -c '"$0" 2>&1' "$program" 2>&1 || true)
+  grep -q 'panicked at tests/image/panics.rs:5' <<<"$said" || die "a panic does not say where: $said"
+}
+
 mkdir -p "$DIST"
 printf '%-34s %9s  %s\n' target bytes 'build, s' >&2
 for t in "${targets[@]}"; do
@@ -60,6 +69,7 @@ for t in "${targets[@]}"; do
   out=$DIST/wanctl-$version-$t
   cp "$CARGO_TARGET_DIR/$t/dist/wanctl" "$out"
   is_static "$out" "$t"
+  case $t in "$(uname -m)"-*) says_where "$t" ;; esac
   cargo metadata --locked --format-version 1 --no-default-features --filter-platform "$t" | python3 cross/sbom.py "$out" "$t" > "$out.cdx.json"
   printf '%-34s %9s  %s\n' "$t" "$(stat -c %s "$out")" "$((SECONDS - began))" >&2
 done

@@ -29,6 +29,13 @@ fi
 
 mkdir -p "$PREFIX"/{debs,bin,libexec}; cd "$PREFIX"
 if [ ! -e libexec/rustc ]; then
+  known() { apt-cache madison rustc-web 2>/dev/null | grep -qF " $RUST_VERSION "; }
+  known || { [ "$(id -u)" = 0 ] && apt-get update -qq; }
+  if ! known; then
+    RUST_VERSION=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: //p')
+    case $RUST_VERSION in ''|'(none)') die "Debian's archives have no rustc-web" ;; esac
+    echo "toolchain.sh: the pinned compiler is gone from Debian's archive; taking $RUST_VERSION: other bytes than the release's" >&2
+  fi
   step "rustc, cargo and the sources of std $RUST_VERSION (Debian security)"
   minor=$(cut -d. -f1,2 <<<"$RUST_VERSION")
   (cd debs && for p in rustc-web cargo-web rust-web-src libstd-rust-web-dev "libstd-rust-web-$minor"; do

@@ -4,7 +4,6 @@
 use super::line::{Direction, REFLECTORS, ROUTER_ADDRESS, RealLine, Shaper};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +19,9 @@ use wanctl_hal::sim::{
 /// Names of the queues, and the interfaces of the router namespace they stand for.
 const QUEUES: [(&str, &str, Direction); 2] =
     [("line-download", "lan", Direction::Download), ("line-upload", "wan", Direction::Upload)];
+
+/// The double's password.
+pub const PASSWORD: &str = "secret";
 
 /// The rates a shaper had, and since when.
 pub type Rates = Arc<Mutex<Vec<(Instant, u64)>>>;
@@ -130,12 +132,27 @@ impl Daemon {
         let config = directory.join("wanctl.toml");
         let text = configuration(router, &directory, law, ceiling, floor);
         fs::write(&config, text).expect("configuration");
-        let log = fs::File::create(directory.join("log")).expect("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_wanctl"));
-        command.args(["run", "--config"]).arg(&config).env("WANCTL_ROUTER_PASSWORD", "secret");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.args(["run", "--config"]).arg(&config);
+        Self::launch(line, command, directory)
+    }
+
+    /// Starts what `command` says, on the controller's side; the log goes into this directory.
+    pub fn launch(line: &RealLine, mut command: Command, directory: PathBuf) -> Self {
+        let log = fs::File::create(directory.join("log")).expect("log");
+        command.env("WANCTL_ROUTER_PASSWORD", PASSWORD).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let process = line.controller.prepare(&mut command).spawn().expect("wanctl");
         Self { process, directory }
+    }
+
+    /// The process that was started.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// Stops it in order; its log.
@@ -149,9 +166,7 @@ impl Daemon {
             thread::sleep(Duration::from_millis(20));
             ended = self.process.try_wait().expect("waiting for the daemon");
         }
-        let mut log = String::new();
-        let _ = fs::File::open(self.directory.join("log")).and_then(|mut file| file.read_to_string(&mut log));
-        (ended.is_some_and(|status| status.success()), log)
+        (ended.is_some_and(|status| status.success()), self.log())
     }
 }
 
@@ -164,7 +179,7 @@ impl Drop for Daemon {
 }
 
 /// What the test wants of the daemon: a law at its preset, within this range.
-fn configuration(router: &Router, directory: &std::path::Path, law: &str, ceiling: u64, floor: u64) -> String {
+pub fn configuration(router: &Router, directory: &std::path::Path, law: &str, ceiling: u64, floor: u64) -> String {
     let mut fingerprint = String::new();
     for byte in router.server.fingerprint().expect("the double speaks TLS") {
         let _ = write!(fingerprint, "{byte:02x}");
