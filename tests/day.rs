@@ -1,5 +1,5 @@
 //! A day on a small machine: 24 hours of simulated operation (an hour of it in `make test`), with reloads, dumps and lost
-//! connections, in a process that may have 8 MiB of data and 64 open files, simulator included. Nothing grows.
+//! connections, in a process that may have 64 open files and 8 MiB more data than the test had before, simulator included. Nothing grows.
 //! A process of its own, because limits are a process's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -15,7 +15,7 @@ use wanctl::observe;
 use wanctl_hal::sim::{Action, Fault, SimBoard, lock};
 use wanctl_hal::{Duration, Signal};
 
-/// What the process may have for data: heap and stacks, everything written to that is no file.
+/// What the process may add to its data: heap and stacks, everything written to that is no file.
 const MEMORY: libc::rlim_t = 8 << 20;
 
 /// How many files it may have open.
@@ -43,7 +43,7 @@ fn open_files() -> usize {
 
 #[test]
 fn a_day_in_little_memory_with_few_files() {
-    confine(libc::RLIMIT_DATA, MEMORY);
+    confine(libc::RLIMIT_DATA, status("VmData") * 1024 + MEMORY);
     confine(libc::RLIMIT_NOFILE, FILES);
     // Every line is made, and goes nowhere.
     observe::install(log::LevelFilter::Debug, observe::Format::Text, |_| true, || 0);
@@ -63,7 +63,12 @@ fn a_day_in_little_memory_with_few_files() {
     let late = (status("RssAnon"), open_files());
     println!(
         "{hours} h: {} cycles, {} changes of a limit; own memory {} kB early, {} kB late, at most {} kB in all with the files; data {} kB",
-        counters.0, counters.1, early.0, late.0, status("VmHWM"), status("VmData")
+        counters.0,
+        counters.1,
+        early.0,
+        late.0,
+        status("VmHWM"),
+        status("VmData")
     );
     assert!(counters.0 >= u64::from(hours) * 71_000 && counters.1 > 100, "it stood still: {counters:?}");
     assert!(late.0 <= early.0 + GROWTH_KB, "it grew from {} to {} kB", early.0, late.0);

@@ -74,14 +74,34 @@ fn memory(process: u32) -> String {
 fn programs_control_a_line() {
     netns::sweep();
     for (number, target) in targets().into_iter().enumerate() {
+        let scratch = Scratch::new("tape");
+        let tape = scratch.0.join("run.wanrec");
         let load = Duration::from_secs(if target.emulator.is_some() { 30 } else { 10 });
         let start = |line: &RealLine, directory: PathBuf| {
             let mut command = target.command();
             command.args(["run", "--config"]).arg(directory.join("wanctl.toml"));
+            command.arg("--record").arg(&tape);
             Daemon::launch(line, command, directory)
         };
         println!("{}:", target.name);
         controls(&format!("p{number}"), load, Path::new("state"), &start, &|process| process);
+        // What it was told there, this machine's own program answers to the byte alike.
+        let replayed = text(Command::new(env!("CARGO_BIN_EXE_wanctl")).arg("replay").arg(&tape));
+        assert!(replayed.contains("identical"), "{}: {replayed}", target.name);
+    }
+}
+
+#[test]
+fn programs_repeat_the_kept_recordings() {
+    let kept = fs::read_dir(super::dist::root().join("tests/recordings")).unwrap();
+    let kept: Vec<PathBuf> =
+        kept.map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "wanrec")).collect();
+    assert!(!kept.is_empty());
+    for target in targets() {
+        for recording in &kept {
+            let replayed = text(target.command().arg("replay").arg(recording));
+            assert!(replayed.contains("identical"), "{} {}: {replayed}", target.name, recording.display());
+        }
     }
 }
 
