@@ -1,12 +1,17 @@
 //! One direction: the capacity that is believed, and where it is on its way.
 
-use super::{View, state_of};
-use crate::types::{Bitrate, Controlled, DirectionVerdict, Duration, Instant, RateRange, Reason, State};
+use super::{FUTILE, View, state_of};
+use crate::types::{
+    Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
+};
 
 /// A direction counts as loaded from this part of its rate on, and as greedy (it would take more)
 /// from the second.
 const LOADED: f64 = 0.5;
 const GREEDY: f64 = 0.8;
+
+/// …and so it does for so long afterwards: a line that fails carries less of what is wanted.
+const LATELY: Duration = Duration::from_secs(1);
 
 /// Below this part it is idle.
 const IDLE: f64 = 0.2;
@@ -17,8 +22,18 @@ const USED_AT_ALL: f64 = 0.1;
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
 
-/// Our own queue is not empty from so many bytes on: two full packets.
-const BACKLOG_BYTES: f64 = 3_000.0;
+/// Less than this part of the rate is not all that we let through (counters and shaper differ in
+/// what they count as a packet's size).
+const PASSED: f64 = 0.85;
+
+/// A stretch that began so little before an event tells of what came after it.
+const COUNTED_EARLY: Duration = Duration::from_millis(60);
+
+/// Our own queue is not empty from so much time or two full packets on, whichever is less, but never
+/// with a single packet.
+const BACKLOG_S: f64 = 0.002;
+const BACKLOG_MOST: f64 = 3_000.0;
+const BACKLOG_LEAST: f64 = 1_600.0;
 
 /// Bits of a full packet on the wire.
 const PACKET_BITS: f64 = 1_514.0 * 8.0;
@@ -51,7 +66,7 @@ const PROBE_GROWTH: f64 = 1.6;
 const PROBE_LAST: Duration = Duration::from_secs(15);
 
 /// After a drain the capacity is only an estimate, so the first probe comes soon.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
 const PROBE_SOON: Duration = Duration::from_millis(3500);
@@ -108,6 +123,8 @@ impl Drain {
 /// Counters, as last read.
 #[derive(Clone, Copy, Debug)]
 struct Counters {
+    /// The stretch in which `achieved` was counted.
+    from: Instant,
     at: Instant,
     /// bit/s.
     achieved: Option<f64>,
@@ -118,13 +135,21 @@ struct Counters {
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
     range: RateRange,
+    /// The counters are behind the line's queue (download): they show what the line has carried.
+    behind: bool,
     rate: f64,
     phase: Phase,
     counters: Option<Counters>,
+    /// When it was last used as much as counts as loaded.
+    loaded_at: Option<Instant>,
     /// The highest rate that was used without delay since the capacity last fell.
     proven: f64,
     /// The last rate that was good before the capacity fell, and when that was.
     good: Option<(f64, Instant)>,
+    /// The lowest rate that made delay when it was tried, and was not carried since.
+    failed: Option<f64>,
+    /// How many tries in a row have succeeded.
+    streak: i32,
     pause: Duration,
     futile: u32,
     state: State,
@@ -132,14 +157,18 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(range: RateRange) -> Self {
+    pub(super) fn new(range: RateRange, direction: Direction) -> Self {
         Self {
             rate: range.ceiling().as_f64(),
             range,
+            behind: direction == Direction::Download,
             phase: Phase::Steady { probe_at: None },
             counters: None,
+            loaded_at: None,
             proven: 0.0,
             good: None,
+            failed: None,
+            streak: 0,
             pause: PROBE_FIRST,
             futile: 0,
             state: State::Green,
@@ -167,9 +196,14 @@ impl Leg {
         self.counters = None;
     }
 
-    pub(super) fn read(&mut self, at: Instant, achieved: Option<Bitrate>, queued: u64) {
-        let queued = f64::from(u32::try_from(queued).unwrap_or(u32::MAX));
-        self.counters = Some(Counters { at, achieved: achieved.map(Bitrate::as_f64), queued });
+    pub(super) fn read(&mut self, stats: &LinkStats, direction: Direction) {
+        let i = direction.index();
+        let queued = f64::from(u32::try_from(stats.queued_bytes[i]).unwrap_or(u32::MAX));
+        let achieved = stats.achieved[i].map(Bitrate::as_f64);
+        if achieved.is_some_and(|achieved| achieved >= LOADED * self.rate) {
+            self.loaded_at = Some(stats.at);
+        }
+        self.counters = Some(Counters { from: stats.since[i], at: stats.at, achieved, queued });
     }
 
     /// Part of the rate that is used; `None` when nobody knows.
@@ -179,7 +213,8 @@ impl Leg {
 
     /// Without counters every direction is suspected.
     pub(super) fn is_loaded(&self) -> bool {
-        self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged()
+        let lately = |at| self.counters.is_some_and(|c| c.at.since(at) <= LATELY);
+        self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged() || self.loaded_at.is_some_and(lately)
     }
 
     /// No queue of this direction stands in the line: nobody fills it, or our own queue does the
@@ -212,9 +247,45 @@ impl Leg {
         self.counters.is_some() && (self.load().is_some_and(|load| load >= USED) || self.is_backlogged())
     }
 
+    /// Bytes from which on our own queue is not empty.
+    fn backlog(&self) -> f64 {
+        (BACKLOG_S * self.rate / 8.0).clamp(BACKLOG_LEAST, BACKLOG_MOST)
+    }
+
     /// Packets wait in our own queue: the shaper is the bottleneck.
     pub(super) fn is_backlogged(&self) -> bool {
-        self.counters.is_some_and(|c| c.queued >= BACKLOG_BYTES)
+        self.counters.is_some_and(|c| c.queued >= self.backlog())
+    }
+
+    /// What makes the delay is not in this direction: its packets wait in our own queue, or it was
+    /// cut, carries all it gets, and the delay stays.
+    pub(super) fn is_innocent(&self, view: &View) -> bool {
+        match self.phase {
+            Phase::Draining(drain) => view.now >= drain.until && self.was_in_vain(view, &drain),
+            Phase::Steady { .. } | Phase::Trying { .. } => self.is_backlogged(),
+        }
+    }
+
+    /// The line carries all that it gets since the cut, and the delay stays.
+    fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
+        !drain.probe && view.bound >= FALLING * drain.peak && self.passes_all(drain.since + view.dead)
+    }
+
+    /// The line carries all we let through: what it delivers waits in our own queue. Shown by
+    /// counters read after `since`, and only where they are behind the line's queue.
+    pub(super) fn passes_all(&self, since: Instant) -> bool {
+        let read = self.counters.is_some_and(|c| c.at > since);
+        self.behind && read && self.is_backlogged() && self.load().is_some_and(|load| load >= PASSED)
+    }
+
+    /// What was counted last was counted after `since`, give or take a cycle.
+    pub(super) fn is_counted_since(&self, since: Instant) -> bool {
+        self.counters.is_some_and(|c| c.achieved.is_some() && c.from + COUNTED_EARLY >= since)
+    }
+
+    /// Counters that would tell whether the line is at its limit are being read.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.behind && self.counters.is_some()
     }
 
     /// Time of a full packet on the wire (milliseconds).
@@ -237,7 +308,7 @@ impl Leg {
     /// When and at which rate traffic passed, if it was not our own shaper that held it back: then
     /// it was the line.
     fn limited_below(&self) -> Option<(Instant, f64)> {
-        let counters = self.counters.filter(|c| c.queued < BACKLOG_BYTES)?;
+        let counters = self.counters.filter(|c| c.queued < self.backlog())?;
         counters.achieved.filter(|achieved| *achieved < USED * self.rate).map(|achieved| (counters.at, achieved))
     }
 
@@ -268,17 +339,24 @@ impl Leg {
             Phase::Trying { from, .. } => (from, self.arrival(), view.now),
             Phase::Steady { .. } => (self.rate, self.arrival(), view.now),
         };
-        let counted = self.limited_below().filter(|(at, _)| *at > since + view.dead).map(|(_, rate)| rate);
+        let clean = self.is_counted_since(since);
+        let counted = self
+            .limited_below()
+            .filter(|(at, _)| clean || *at > since + view.dead)
+            .map(|(_, rate)| rate.max(CUT_LEAST * fed));
         let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
-        if let Some(counted) = counted.filter(|counted| *counted < capacity) {
-            capacity = counted.max(CUT_LEAST * fed);
+        if let Some(counted) = counted.filter(|counted| clean && self.behind || *counted < capacity) {
+            capacity = counted;
         }
         if view.excess < view.rise && view.slope <= 0.0 {
             capacity = CUT_BLIND * fed; // only probes that are still out tell of it
         }
         match self.phase {
-            Phase::Trying { from, .. } => capacity = capacity.max(from.min(self.rate)), // carried a moment ago
-            Phase::Draining(drain) => capacity = capacity.min(drain.capacity),          // a cut never raises
+            Phase::Trying { from, .. } => {
+                self.fail();
+                capacity = capacity.max(from.min(self.rate)); // carried a moment ago
+            }
+            Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
         self.drain(view, Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) });
@@ -303,12 +381,12 @@ impl Leg {
     }
 
     /// One cycle. `alone`: the other direction neither tries a rate nor drains a queue, so that what is seen
-    /// is ours.
-    pub(super) fn step(&mut self, view: &View, alone: bool) {
+    /// is ours; `only`: next to nothing is on its way there.
+    pub(super) fn step(&mut self, view: &View, alone: bool, only: bool) {
         match self.phase {
             Phase::Steady { probe_at } => self.steady(view, probe_at, alone),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
-            Phase::Draining(drain) => self.draining(view, drain),
+            Phase::Draining(drain) => self.draining(view, drain, only),
         }
         let (cutting, draining) = match self.phase {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
@@ -335,6 +413,7 @@ impl Leg {
         if at_ceiling || !quiet || !alone || !self.is_greedy() || view.now < at {
             return;
         }
+        self.streak = 0;
         let climbing = self.goal(view).is_some_and(|good| good > self.rate);
         self.try_higher(view, PROBE, climbing);
     }
@@ -362,7 +441,14 @@ impl Leg {
         if view.excess > view.rise {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.arrival();
-            let (capacity, drain) = (from / view.headroom, Drain::new(view));
+            // A rate that carried after another was tried is nearer to the capacity than it should be.
+            let capacity = if self.streak == 0 {
+                from / view.headroom
+            } else {
+                0.5 * (from + self.rate.min(from * PROBE * PROBE))
+            };
+            let (from, drain) = (capacity * view.headroom, Drain::new(view));
+            self.fail();
             self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
             let until = self.drained_at(view, capacity);
             self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..drain });
@@ -376,20 +462,36 @@ impl Leg {
             return;
         }
         if !self.is_greedy() {
-            // Nobody uses it: nothing is proven, and nothing is wrong.
-            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
+            self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
         self.pause = PROBE_FIRST;
+        self.streak += 1;
+        self.failed = self.failed.filter(|failed| *failed > self.rate);
         if self.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
             return;
         }
-        let goal = self.goal(view).filter(|good| climbing && *good > self.rate * PROBE);
-        self.try_higher(view, if goal.is_some() { CLIMB } else { PROBE }, climbing);
+        self.try_higher(view, self.stride(view, climbing), climbing);
     }
 
-    fn draining(&mut self, view: &View, mut drain: Drain) {
+    /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
+    /// where it has failed before.
+    fn stride(&self, view: &View, climbing: bool) -> f64 {
+        let grown = (0..self.streak).fold(PROBE, |stride, _| (stride * stride).min(CLIMB));
+        let goal = self.goal(view).filter(|good| climbing && *good > self.rate * PROBE);
+        let stride = if goal.is_some() { CLIMB } else { grown };
+        if self.failed.is_some_and(|failed| self.rate * stride >= failed) { PROBE } else { stride }
+    }
+
+    /// The rate that was tried makes delay.
+    fn fail(&mut self) {
+        self.failed = Some(self.failed.map_or(self.rate, |failed| failed.min(self.rate)));
+        self.streak = 0;
+    }
+
+    fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
         drain.peak = drain.peak.max(view.bound);
         self.phase = Phase::Draining(drain);
         if view.bound < view.rise {
@@ -417,6 +519,13 @@ impl Leg {
         }
         self.reason = Reason::Draining;
         if view.now < drain.until {
+            return;
+        }
+        if self.was_in_vain(view, &drain) {
+            // It is made elsewhere; if there is traffic the other way, that is looked at first.
+            if only {
+                self.futile = FUTILE;
+            }
             return;
         }
         if view.bound < FALLING * drain.peak {

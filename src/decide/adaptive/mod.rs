@@ -27,6 +27,12 @@ const STALE: Duration = Duration::from_millis(2500);
 /// How long an alarm waits for statistics that can tell two loaded directions apart…
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// The longest an alarm waits for counters that were counted since it began.
+const COUNTERS_LAST: Duration = Duration::from_millis(350);
+
+/// Counters read within this time tell of the present.
+const RECENT: Duration = Duration::from_millis(700);
+
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
 
@@ -101,7 +107,7 @@ impl Adaptive {
     pub fn new(settings: Settings) -> Self {
         Self {
             sensor: Sensor::new(settings.baseline, settings.jitter),
-            legs: settings.ranges.map(Leg::new),
+            legs: Direction::BOTH.map(|d| Leg::new(settings.ranges[d.index()], d)),
             sum: 0.0,
             rising: None,
             foreign: 0.0,
@@ -156,8 +162,8 @@ impl Adaptive {
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let alone = !other.is_busy();
-                    self.legs[i].step(&view, alone);
+                    let (alone, only) = (!other.is_busy(), other.is_idle());
+                    self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
             }
@@ -190,8 +196,7 @@ impl Adaptive {
         let latency = (stats.uncertainty * 2).min(Duration::from_secs(1));
         self.latency = (self.latency * 3 + latency) / 4;
         for direction in Direction::BOTH {
-            let i = direction.index();
-            self.legs[i].read(stats.at, stats.achieved[i], stats.queued_bytes[i]);
+            self.legs[direction.index()].read(stats, direction);
         }
     }
 
@@ -217,7 +222,7 @@ impl Adaptive {
         self.foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
         let drift = (0.5 * view.rise).max(2.0);
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
-        self.rising = if self.sum > 0.0 { Some(self.rising.unwrap_or(view.now)) } else { None };
+        self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
         let threshold = self.settings.target.get().max(2.0 * view.rise);
         // Probes that are out speak only beside replies that are late as well: when nothing comes
@@ -225,13 +230,42 @@ impl Adaptive {
         if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
+        if self.is_made_elsewhere(since) {
+            self.foreign += view.excess.max(0.0);
+            (self.sum, self.rising) = (0.0, None);
+            return;
+        }
         let blamed = self.blame(view, since);
-        if blamed.iter().any(|b| *b) {
+        if blamed.iter().any(|b| *b) && !self.is_worth_waiting(view, since, blamed) {
             for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
                 if guilty { leg.alarm(view, since) } else { leg.abandon(view) }
             }
-            (self.sum, self.rising) = (0.0, None);
+            self.sum = 0.0;
         }
+    }
+
+    /// The line carries all that it gets, as counters say that were read since then, and there is
+    /// next to nothing on its way up: the delay is none of ours.
+    fn is_made_elsewhere(&self, since: Instant) -> bool {
+        let [download, upload] = &self.legs;
+        !self.legs.iter().any(Leg::is_blamed) && download.passes_all(since + self.latency) && upload.is_idle()
+    }
+
+    /// The same now: what is seen is the line's own delay, though it is loaded.
+    fn is_passed_on(&self, now: Instant) -> bool {
+        !self.legs.iter().any(Leg::is_busy) && self.is_made_elsewhere(now - RECENT)
+    }
+
+    /// A longer path and a slower line look the same at first. Counters tell them apart; a delay that
+    /// is not high yet can wait for them.
+    fn is_worth_waiting(&self, view: &View, since: Instant, blamed: [bool; 2]) -> bool {
+        let [download, _] = &self.legs;
+        blamed == [true, false]
+            && !download.is_busy()
+            && download.is_watched()
+            && !download.is_counted_since(since)
+            && view.bound < URGENT_MS
+            && view.now.since(since) < COUNTERS_LAST
     }
 
     /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two
@@ -243,17 +277,11 @@ impl Adaptive {
             return [false; 2];
         }
         if self.stats_at.is_some_and(|at| at > since + self.latency) {
-            let passes = self.legs.each_ref().map(|leg| !leg.is_backlogged());
-            let guilty = [0, 1].map(|i| loaded[i] && passes[i]);
+            // A download that waits in our own queue is innocent. An upload may wait in ours and
+            // in the line's: its counters say nothing of what comes after them.
+            let guilty = [loaded[0] && !self.legs[0].is_innocent(view), loaded[1]];
             if guilty.iter().any(|g| *g) {
                 return guilty;
-            }
-            // Suspected so far, and innocent: then it is the other one, even if its rate is so far
-            // above what the line carries that it does not look used.
-            let turned = [0, 1]
-                .map(|i| self.legs[1 - i].is_busy() && !passes[1 - i] && passes[i] && self.legs[i].is_used_at_all());
-            if turned.iter().any(|t| *t) {
-                return turned;
             }
         }
         for suspects in [self.legs.each_ref().map(Leg::is_trying), self.legs.each_ref().map(Leg::is_blamed)] {
