@@ -325,8 +325,10 @@ impl Leg {
         }
     }
 
-    /// Delay rises because of this direction: what the line carries, and down to it.
-    pub(super) fn alarm(&mut self, view: &View, since: Instant) {
+    /// Delay rises because of this direction: what the line carries, and down to it. `shared`: or
+    /// because of the other one. Then what is achieved is not cut: if it was the other one, as much
+    /// will pass again at once.
+    pub(super) fn alarm(&mut self, view: &View, since: Instant, shared: bool) {
         let (before, fed, begun) = match self.phase {
             Phase::Draining(drain) => {
                 let acts = view.now.since(drain.since) >= view.dead;
@@ -359,13 +361,21 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        self.drain(view, Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) });
+        let drain = Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) };
+        match counted.filter(|_| shared && clean && self.behind) {
+            Some(counted) => self.lower(view, drain, counted),
+            None => self.drain(view, drain),
+        }
     }
 
     /// Below the capacity for as long as the queue needs to drain.
     fn drain(&mut self, view: &View, drain: Drain) {
         let rate = drain.capacity * (1.0 - view.queue() / DRAIN_S).max(DRAIN_LEAST);
-        self.set(rate.min(drain.capacity * view.headroom));
+        self.lower(view, drain, rate.min(drain.capacity * view.headroom));
+    }
+
+    fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
+        self.set(rate);
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
         if self.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
             self.good = Some((self.proven, view.now));

@@ -237,8 +237,9 @@ impl Adaptive {
         }
         let blamed = self.blame(view, since);
         if blamed.iter().any(|b| *b) && !self.is_worth_waiting(view, since, blamed) {
+            let shared = blamed == [true; 2];
             for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
-                if guilty { leg.alarm(view, since) } else { leg.abandon(view) }
+                if guilty { leg.alarm(view, since, shared) } else { leg.abandon(view) }
             }
             self.sum = 0.0;
         }
