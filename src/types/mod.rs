@@ -19,7 +19,7 @@ pub use router::{
     Exchange, Fingerprint, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError,
     RouterInfo, Text,
 };
-pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{

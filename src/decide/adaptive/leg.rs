@@ -69,7 +69,7 @@ const PROBE_LAST: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_millis(3500);
+const PROBE_SOON: Duration = Duration::from_millis(4400);
 const SOON: Duration = Duration::from_secs(60);
 
 /// Many senders take their time to slow down: so many times the time of a decision's effect.

@@ -30,11 +30,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The longest an alarm waits for counters that were counted since it began.
 const COUNTERS_LAST: Duration = Duration::from_millis(350);
 
-/// Counters read within this time tell of the present.
-const RECENT: Duration = Duration::from_millis(700);
-
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
+
+/// Time in which what has changed is seen by echoes, and by the rarer connects.
+const ANSWERS: Duration = Duration::from_millis(100);
+const CONNECTS: Duration = Duration::from_millis(350);
 
 /// Time constant (seconds) in which delay that was not ours is suspected again; a new route has
 /// become the baseline by then.
@@ -151,18 +152,24 @@ impl Adaptive {
         let elapsed = self.last.map_or(REFERENCE_S, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
         self.started.get_or_insert(now);
+        let sees = |signal| match signal {
+            Signal::Good => true,
+            Signal::Degraded => input.sample.per_reflector.iter().any(Option::is_some),
+            Signal::WarmingUp | Signal::Silent | Signal::Down => false,
+        };
         match input.sample.signal {
-            Signal::Good => {
+            signal if sees(signal) => {
+                let good = signal == Signal::Good;
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
-                let clear = self.legs.iter().all(Leg::is_clear) && !self.legs.iter().any(Leg::is_blamed);
+                let clear = good && self.legs.iter().all(Leg::is_clear) && !self.legs.iter().any(Leg::is_blamed);
                 let idle = self.legs.iter().all(Leg::is_idle);
                 self.sensor.see(now, input.sample, clear, idle);
-                let view = self.view(now);
+                let view = self.view(now, good);
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let (alone, only) = (!other.is_busy(), other.is_idle());
+                    let (alone, only) = (good && !other.is_busy(), other.is_idle());
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
@@ -200,7 +207,7 @@ impl Adaptive {
         }
     }
 
-    fn view(&self, now: Instant) -> View {
+    fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
         let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
         let serialization = self.legs.iter().map(Leg::serialization_ms).fold(0.0, f64::max);
@@ -210,7 +217,7 @@ impl Adaptive {
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(3.0).max(serialization),
-            dead: rtt + self.latency + Duration::from_millis(100),
+            dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
         }
     }
@@ -250,11 +257,6 @@ impl Adaptive {
     fn is_made_elsewhere(&self, since: Instant) -> bool {
         let [download, upload] = &self.legs;
         !self.legs.iter().any(Leg::is_blamed) && download.passes_all(since + self.latency) && upload.is_idle()
-    }
-
-    /// The same now: what is seen is the line's own delay, though it is loaded.
-    fn is_passed_on(&self, now: Instant) -> bool {
-        !self.legs.iter().any(Leg::is_busy) && self.is_made_elsewhere(now - RECENT)
     }
 
     /// A longer path and a slower line look the same at first. Counters tell them apart; a delay that
