@@ -69,7 +69,7 @@ const PROBE_LAST: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_millis(4400);
+const PROBE_SOON: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_secs(60);
 
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
@@ -94,6 +94,8 @@ enum Phase {
 struct Drain {
     /// A probe has made it, which had to be expected; otherwise the line has changed.
     probe: bool,
+    /// It began with a rate that was tried.
+    tried: bool,
     /// What the line is believed to carry.
     capacity: f64,
     /// The rate before it began, and what was sent then.
@@ -116,7 +118,18 @@ impl Drain {
         // It grows on until the cut is felt.
         let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
         let peak = view.bound;
-        Self { probe: false, capacity: 0.0, before: 0.0, fed: 0.0, begun: now, since: now, until: now, peak, excess }
+        Self {
+            probe: false,
+            tried: false,
+            capacity: 0.0,
+            before: 0.0,
+            fed: 0.0,
+            begun: now,
+            since: now,
+            until: now,
+            peak,
+            excess,
+        }
     }
 }
 
@@ -361,7 +374,12 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        let drain = Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) };
+        let tried = match self.phase {
+            Phase::Draining(drain) => drain.tried,
+            Phase::Trying { .. } => true,
+            Phase::Steady { .. } => false,
+        };
+        let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
         match counted.filter(|_| shared && clean && self.behind) {
             Some(counted) => self.lower(view, drain, counted),
             None => self.drain(view, drain),
@@ -461,7 +479,8 @@ impl Leg {
             self.fail();
             self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
             let until = self.drained_at(view, capacity);
-            self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..drain });
+            self.phase =
+                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
@@ -471,7 +490,8 @@ impl Leg {
         if waited < view.dead + Duration::from_millis(100) || !known {
             return;
         }
-        if !self.is_greedy() {
+        let used = self.load().is_none_or(|load| load >= PASSED) || self.is_backlogged();
+        if !used {
             // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
             self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
@@ -515,7 +535,7 @@ impl Leg {
                 self.set(drain.capacity * view.headroom);
             }
             self.pause =
-                if drain.probe { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
+                if drain.tried { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
             self.futile = 0;
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             self.reason = if drain.probe { Reason::ProbeFailed } else { Reason::Recovering };
