@@ -278,6 +278,9 @@ impl Measure {
 
     /// The next TCP connect to start now: slot and target. Often while silent, seldom otherwise.
     pub fn poll_tcp(&mut self, now: Instant) -> Option<(u8, SocketAddr)> {
+        if self.signal == Signal::WarmingUp {
+            return None;
+        }
         self.tcp.poll(now, self.is_silent(), &self.settings.tcp_targets)
     }
 

@@ -45,12 +45,10 @@ pub(super) struct TcpFallback {
 impl TcpFallback {
     /// The next connect to start now: slot and target.
     pub(super) fn poll(&mut self, now: Instant, silent: bool, to: &[SocketAddr]) -> Option<(u8, SocketAddr)> {
-        if silent && !core::mem::replace(&mut self.was_silent, silent) {
-            (self.round, self.at) = (to.len(), now + ASK_EVERY);
-        }
-        self.was_silent = silent;
-        if !silent {
-            self.round = 0;
+        match (core::mem::replace(&mut self.was_silent, silent), silent) {
+            (false, true) => (self.round, self.at) = (to.len(), now + ASK_EVERY),
+            (true, false) => (self.round, self.at) = (0, now + LEARN_EVERY),
+            (false, false) | (true, true) => {}
         }
         while self.round > 0 || self.at <= now {
             if self.round > 0 {

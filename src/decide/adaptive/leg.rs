@@ -1,39 +1,10 @@
 //! One direction: the capacity that is believed, and where it is on its way.
 
+use super::usage::Usage;
 use super::{FUTILE, View, state_of};
 use crate::types::{
     Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
 };
-
-/// A direction counts as loaded from this part of its rate on, and as greedy (it would take more)
-/// from the second.
-const LOADED: f64 = 0.5;
-const GREEDY: f64 = 0.8;
-
-/// …and so it does for so long afterwards: a line that fails carries less of what is wanted.
-const LATELY: Duration = Duration::from_secs(1);
-
-/// Below this part it is idle.
-const IDLE: f64 = 0.2;
-
-/// A direction that uses less than this part of its rate is never to blame.
-const USED_AT_ALL: f64 = 0.1;
-
-/// From this part on it is used to the full.
-const USED: f64 = 0.9;
-
-/// Less than this part of the rate is not all that we let through (counters and shaper differ in
-/// what they count as a packet's size).
-const PASSED: f64 = 0.85;
-
-/// A stretch that began so little before an event tells of what came after it.
-const COUNTED_EARLY: Duration = Duration::from_millis(60);
-
-/// Our own queue is not empty from so much time or two full packets on, whichever is less, but never
-/// with a single packet.
-const BACKLOG_S: f64 = 0.002;
-const BACKLOG_MOST: f64 = 3_000.0;
-const BACKLOG_LEAST: f64 = 1_600.0;
 
 /// Bits of a full packet on the wire.
 const PACKET_BITS: f64 = 1_514.0 * 8.0;
@@ -133,28 +104,12 @@ impl Drain {
     }
 }
 
-/// Counters, as last read.
-#[derive(Clone, Copy, Debug)]
-struct Counters {
-    /// The stretch in which `achieved` was counted.
-    from: Instant,
-    at: Instant,
-    /// bit/s.
-    achieved: Option<f64>,
-    queued: f64,
-}
-
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
     range: RateRange,
-    /// The counters are behind the line's queue (download): they show what the line has carried.
-    behind: bool,
-    rate: f64,
+    usage: Usage,
     phase: Phase,
-    counters: Option<Counters>,
-    /// When it was last used as much as counts as loaded.
-    loaded_at: Option<Instant>,
     /// The highest rate that was used without delay since the capacity last fell.
     proven: f64,
     /// The last rate that was good before the capacity fell, and when that was.
@@ -172,12 +127,9 @@ pub(super) struct Leg {
 impl Leg {
     pub(super) fn new(range: RateRange, direction: Direction) -> Self {
         Self {
-            rate: range.ceiling().as_f64(),
+            usage: Usage::new(range.ceiling(), direction),
             range,
-            behind: direction == Direction::Download,
             phase: Phase::Steady { probe_at: None },
-            counters: None,
-            loaded_at: None,
             proven: 0.0,
             good: None,
             failed: None,
@@ -190,11 +142,24 @@ impl Leg {
     }
 
     pub(super) fn restore(&mut self, rate: Bitrate) {
-        self.rate = self.range.clamp(rate).rate().as_f64();
+        self.usage.rate = self.range.clamp(rate).rate().as_f64();
+    }
+
+    /// What is known of its use.
+    pub(super) const fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// See [`Usage::read`].
+    pub(super) fn read(&mut self, stats: Option<(&LinkStats, Direction)>) {
+        match stats {
+            Some((stats, direction)) => self.usage.read(stats, direction),
+            None => self.usage.forget(),
+        }
     }
 
     pub(super) fn rate(&self) -> Controlled {
-        self.range.clamp(Bitrate::from_f64(self.rate))
+        self.range.clamp(Bitrate::from_f64(self.usage.rate))
     }
 
     pub(super) fn verdict(&self) -> DirectionVerdict {
@@ -205,69 +170,9 @@ impl Leg {
         self.reason = reason;
     }
 
-    pub(super) fn forget_counters(&mut self) {
-        self.counters = None;
-    }
-
-    pub(super) fn read(&mut self, stats: &LinkStats, direction: Direction) {
-        let i = direction.index();
-        let queued = f64::from(u32::try_from(stats.queued_bytes[i]).unwrap_or(u32::MAX));
-        let achieved = stats.achieved[i].map(Bitrate::as_f64);
-        if achieved.is_some_and(|achieved| achieved >= LOADED * self.rate) {
-            self.loaded_at = Some(stats.at);
-        }
-        self.counters = Some(Counters { from: stats.since[i], at: stats.at, achieved, queued });
-    }
-
-    /// Part of the rate that is used; `None` when nobody knows.
-    pub(super) fn load(&self) -> Option<f64> {
-        Some(self.counters?.achieved? / self.rate)
-    }
-
-    /// Without counters every direction is suspected.
-    pub(super) fn is_loaded(&self) -> bool {
-        let lately = |at| self.counters.is_some_and(|c| c.at.since(at) <= LATELY);
-        self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged() || self.loaded_at.is_some_and(lately)
-    }
-
-    /// No queue of this direction stands in the line: nobody fills it, or our own queue does the
-    /// waiting.
-    pub(super) fn is_clear(&self) -> bool {
-        self.load().is_some_and(|load| load < LOADED) || self.is_backlogged()
-    }
-
     /// It tries a rate or drains a queue.
     pub(super) const fn is_busy(&self) -> bool {
         self.is_trying() || self.is_blamed()
-    }
-
-    /// Below that it is never to blame.
-    pub(super) fn is_used_at_all(&self) -> bool {
-        self.load().is_some_and(|load| load >= USED_AT_ALL)
-    }
-
-    /// Next to nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.load().is_some_and(|load| load < IDLE) && !self.is_backlogged()
-    }
-
-    fn is_greedy(&self) -> bool {
-        self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
-    }
-
-    /// The rate is used to the full.
-    fn is_used(&self) -> bool {
-        self.counters.is_some() && (self.load().is_some_and(|load| load >= USED) || self.is_backlogged())
-    }
-
-    /// Bytes from which on our own queue is not empty.
-    fn backlog(&self) -> f64 {
-        (BACKLOG_S * self.rate / 8.0).clamp(BACKLOG_LEAST, BACKLOG_MOST)
-    }
-
-    /// Packets wait in our own queue: the shaper is the bottleneck.
-    pub(super) fn is_backlogged(&self) -> bool {
-        self.counters.is_some_and(|c| c.queued >= self.backlog())
     }
 
     /// What makes the delay is not in this direction: its packets wait in our own queue, or it was
@@ -275,35 +180,18 @@ impl Leg {
     pub(super) fn is_innocent(&self, view: &View) -> bool {
         match self.phase {
             Phase::Draining(drain) => view.now >= drain.until && self.was_in_vain(view, &drain),
-            Phase::Steady { .. } | Phase::Trying { .. } => self.is_backlogged(),
+            Phase::Steady { .. } | Phase::Trying { .. } => self.usage.is_backlogged(),
         }
     }
 
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
-        !drain.probe && view.bound >= FALLING * drain.peak && self.passes_all(drain.since + view.dead)
-    }
-
-    /// The line carries all we let through: what it delivers waits in our own queue. Shown by
-    /// counters read after `since`, and only where they are behind the line's queue.
-    pub(super) fn passes_all(&self, since: Instant) -> bool {
-        let read = self.counters.is_some_and(|c| c.at > since);
-        self.behind && read && self.is_backlogged() && self.load().is_some_and(|load| load >= PASSED)
-    }
-
-    /// What was counted last was counted after `since`, give or take a cycle.
-    pub(super) fn is_counted_since(&self, since: Instant) -> bool {
-        self.counters.is_some_and(|c| c.achieved.is_some() && c.from + COUNTED_EARLY >= since)
-    }
-
-    /// Counters that would tell whether the line is at its limit are being read.
-    pub(super) const fn is_watched(&self) -> bool {
-        self.behind && self.counters.is_some()
+        !drain.probe && view.bound >= FALLING * drain.peak && self.usage.passes_all(drain.since + view.dead)
     }
 
     /// Time of a full packet on the wire (milliseconds).
     pub(super) fn serialization_ms(&self) -> f64 {
-        PACKET_BITS / self.rate * 1e3
+        PACKET_BITS / self.usage.rate * 1e3
     }
 
     pub(super) const fn is_trying(&self) -> bool {
@@ -318,24 +206,9 @@ impl Leg {
         self.futile
     }
 
-    /// When and at which rate traffic passed, if it was not our own shaper that held it back: then
-    /// it was the line.
-    fn limited_below(&self) -> Option<(Instant, f64)> {
-        let counters = self.counters.filter(|c| c.queued < self.backlog())?;
-        counters.achieved.filter(|achieved| *achieved < USED * self.rate).map(|achieved| (counters.at, achieved))
-    }
-
     /// A higher rate, within bounds.
     fn set(&mut self, rate: f64) {
-        self.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
-    }
-
-    /// What arrives at the line's queue.
-    fn arrival(&self) -> f64 {
-        match self.counters.and_then(|c| c.achieved) {
-            Some(achieved) if !self.is_greedy() => achieved.clamp(LOADED * self.rate, self.rate),
-            _ => self.rate,
-        }
+        self.usage.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
     }
 
     /// Delay rises because of this direction: what the line carries, and down to it. `shared`: or
@@ -349,18 +222,19 @@ impl Leg {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
                 // What is seen now was still caused by what was sent before the cut.
-                (drain.before, if acts { self.arrival() } else { drain.fed }, drain.begun)
+                (drain.before, if acts { self.usage.arrival() } else { drain.fed }, drain.begun)
             }
-            Phase::Trying { from, .. } => (from, self.arrival(), view.now),
-            Phase::Steady { .. } => (self.rate, self.arrival(), view.now),
+            Phase::Trying { from, .. } => (from, self.usage.arrival(), view.now),
+            Phase::Steady { .. } => (self.usage.rate, self.usage.arrival(), view.now),
         };
-        let clean = self.is_counted_since(since);
+        let clean = self.usage.is_counted_since(since);
         let counted = self
+            .usage
             .limited_below()
             .filter(|(at, _)| clean || *at > since + view.dead)
             .map(|(_, rate)| rate.max(CUT_LEAST * fed));
         let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
-        if let Some(counted) = counted.filter(|counted| clean && self.behind || *counted < capacity) {
+        if let Some(counted) = counted.filter(|counted| clean && self.usage.is_watched() || *counted < capacity) {
             capacity = counted;
         }
         if view.excess < view.rise && view.slope <= 0.0 {
@@ -369,7 +243,7 @@ impl Leg {
         match self.phase {
             Phase::Trying { from, .. } => {
                 self.fail();
-                capacity = capacity.max(from.min(self.rate)); // carried a moment ago
+                capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
             }
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
@@ -380,7 +254,7 @@ impl Leg {
             Phase::Steady { .. } => false,
         };
         let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
-        match counted.filter(|_| shared && clean && self.behind) {
+        match counted.filter(|_| shared && clean && self.usage.is_watched()) {
             Some(counted) => self.lower(view, drain, counted),
             None => self.drain(view, drain),
         }
@@ -395,16 +269,17 @@ impl Leg {
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
         self.set(rate);
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
-        if self.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
+        if self.usage.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
             self.good = Some((self.proven, view.now));
         }
-        self.proven = self.proven.min(self.rate);
+        self.proven = self.proven.min(self.usage.rate);
         self.reason = Reason::Cut;
     }
 
     /// When the queue is gone at this rate, if the line carries that much.
     fn drained_at(&self, view: &View, capacity: f64) -> Instant {
-        let time = if capacity > self.rate { view.queue() * capacity / (capacity - self.rate) } else { DRAIN_S };
+        let time =
+            if capacity > self.usage.rate { view.queue() * capacity / (capacity - self.usage.rate) } else { DRAIN_S };
         view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, 2.0 * DRAIN_S))
     }
 
@@ -425,30 +300,30 @@ impl Leg {
 
     fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
         let quiet = view.bound < view.rise;
-        if quiet && self.is_used() {
-            self.proven = self.proven.max(self.rate);
+        if quiet && self.usage.is_used() {
+            self.proven = self.proven.max(self.usage.rate);
         }
-        let at_ceiling = self.rate >= self.range.ceiling().as_f64();
+        let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
         let Some(at) = probe_at else {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         };
-        self.reason = match (at_ceiling, self.is_greedy()) {
+        self.reason = match (at_ceiling, self.usage.is_greedy()) {
             (true, _) => Reason::Steady,
             (false, false) => Reason::Unused,
             (false, true) => Reason::Steady,
         };
-        if at_ceiling || !quiet || !alone || !self.is_greedy() || view.now < at {
+        if at_ceiling || !quiet || !alone || !self.usage.is_greedy() || view.now < at {
             return;
         }
         self.streak = 0;
-        let climbing = self.goal(view).is_some_and(|good| good > self.rate);
+        let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
         self.try_higher(view, PROBE, climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
     fn longest_pause(&self, view: &View) -> Duration {
-        let fallen = self.good.is_some_and(|(good, at)| good > self.rate && view.now.since(at) < SOON);
+        let fallen = self.good.is_some_and(|(good, at)| good > self.usage.rate && view.now.since(at) < SOON);
         if fallen { PROBE_SOON } else { PROBE_LAST }
     }
 
@@ -458,7 +333,7 @@ impl Leg {
     }
 
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
-        let from = self.rate;
+        let from = self.usage.rate;
         self.set(from * factor);
         self.phase = Phase::Trying { from, since: view.now, climbing };
         self.reason = if climbing { Reason::Recovering } else { Reason::Probing };
@@ -468,12 +343,12 @@ impl Leg {
     fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         if view.excess > view.rise {
             // Not yet an alarm, but enough to know. What was carried before still is.
-            let fed = self.arrival();
+            let fed = self.usage.arrival();
             // A rate that carried after another was tried is nearer to the capacity than it should be.
             let capacity = if self.streak == 0 {
                 from / view.headroom
             } else {
-                0.5 * (from + self.rate.min(from * PROBE * PROBE))
+                0.5 * (from + self.usage.rate.min(from * PROBE * PROBE))
             };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail();
@@ -484,22 +359,20 @@ impl Leg {
             self.reason = Reason::ProbeFailed;
             return;
         }
-        let seen = self.counters.is_some_and(|c| c.at > since + view.dead);
         let waited = view.now.since(since);
-        let known = if self.counters.is_some() { seen } else { waited >= view.dead * 3 };
+        let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
         if waited < view.dead + Duration::from_millis(100) || !known {
             return;
         }
-        let used = self.load().is_none_or(|load| load >= PASSED) || self.is_backlogged();
-        if !used {
+        if !self.usage.is_proof() {
             // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
             self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
         self.pause = PROBE_FIRST;
         self.streak += 1;
-        self.failed = self.failed.filter(|failed| *failed > self.rate);
-        if self.rate >= self.range.ceiling().as_f64() {
+        self.failed = self.failed.filter(|failed| *failed > self.usage.rate);
+        if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
             return;
         }
@@ -510,14 +383,14 @@ impl Leg {
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
         let grown = (0..self.streak).fold(PROBE, |stride, _| (stride * stride).min(CLIMB));
-        let goal = self.goal(view).filter(|good| climbing && *good > self.rate * PROBE);
+        let goal = self.goal(view).filter(|good| climbing && *good > self.usage.rate * PROBE);
         let stride = if goal.is_some() { CLIMB } else { grown };
-        if self.failed.is_some_and(|failed| self.rate * stride >= failed) { PROBE } else { stride }
+        if self.failed.is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
     }
 
     /// The rate that was tried makes delay.
     fn fail(&mut self) {
-        self.failed = Some(self.failed.map_or(self.rate, |failed| failed.min(self.rate)));
+        self.failed = Some(self.failed.map_or(self.usage.rate, |failed| failed.min(self.usage.rate)));
         self.streak = 0;
     }
 
@@ -542,7 +415,7 @@ impl Leg {
             return;
         }
         // What passed while the queue stood is what the line carries, or a little more.
-        let counted = self.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
+        let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
         if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });

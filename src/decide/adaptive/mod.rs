@@ -12,6 +12,7 @@
 
 mod leg;
 mod sensor;
+mod usage;
 
 use super::{Input, Learnt};
 use crate::types::{Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict};
@@ -162,14 +163,15 @@ impl Adaptive {
                 let good = signal == Signal::Good;
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
-                let clear = good && self.legs.iter().all(Leg::is_clear) && !self.legs.iter().any(Leg::is_blamed);
-                let idle = self.legs.iter().all(Leg::is_idle);
+                let clear =
+                    good && self.legs.iter().all(|leg| leg.usage().is_clear()) && !self.legs.iter().any(Leg::is_blamed);
+                let idle = self.legs.iter().all(|leg| leg.usage().is_idle());
                 self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now, good);
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let (alone, only) = (good && !other.is_busy(), other.is_idle());
+                    let (alone, only) = (good && !other.is_busy(), other.usage().is_idle());
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
@@ -193,7 +195,7 @@ impl Adaptive {
     /// New statistics, if there are any.
     fn read(&mut self, now: Instant, stats: Option<&LinkStats>) {
         let Some(stats) = stats.filter(|s| now.since(s.at) < STALE) else {
-            self.legs.iter_mut().for_each(Leg::forget_counters);
+            self.legs.iter_mut().for_each(|leg| leg.read(None));
             return;
         };
         if self.stats_at == Some(stats.at) {
@@ -203,7 +205,7 @@ impl Adaptive {
         let latency = (stats.uncertainty * 2).min(Duration::from_secs(1));
         self.latency = (self.latency * 3 + latency) / 4;
         for direction in Direction::BOTH {
-            self.legs[direction.index()].read(stats, direction);
+            self.legs[direction.index()].read(Some((stats, direction)));
         }
     }
 
@@ -256,7 +258,9 @@ impl Adaptive {
     /// next to nothing on its way up: the delay is none of ours.
     fn is_made_elsewhere(&self, since: Instant) -> bool {
         let [download, upload] = &self.legs;
-        !self.legs.iter().any(Leg::is_blamed) && download.passes_all(since + self.latency) && upload.is_idle()
+        !self.legs.iter().any(Leg::is_blamed)
+            && download.usage().passes_all(since + self.latency)
+            && upload.usage().is_idle()
     }
 
     /// A longer path and a slower line look the same at first. Counters tell them apart; a delay that
@@ -265,8 +269,8 @@ impl Adaptive {
         let [download, _] = &self.legs;
         blamed == [true, false]
             && !download.is_busy()
-            && download.is_watched()
-            && !download.is_counted_since(since)
+            && download.usage().is_watched()
+            && !download.usage().is_counted_since(since)
             && view.bound < URGENT_MS
             && view.now.since(since) < COUNTERS_LAST
     }
@@ -274,7 +278,7 @@ impl Adaptive {
     /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two
     /// loaded ones that whose packets do not wait in our own queue.
     fn blame(&self, view: &View, since: Instant) -> [bool; 2] {
-        let loaded = self.legs.each_ref().map(Leg::is_loaded);
+        let loaded = self.legs.each_ref().map(|leg| leg.usage().is_loaded());
         let begun = self.started.is_some_and(|at| view.now.since(at) >= GRACE);
         if self.stats_at.is_none() && !begun && view.bound < URGENT_MS {
             return [false; 2];
@@ -294,8 +298,8 @@ impl Adaptive {
         }
         if loaded == [false; 2] && view.now.since(since) >= PATIENCE * 4 {
             // A rate far above what the line carries never looks used: whoever uses more of it.
-            let used = self.legs.each_ref().map(|leg| leg.load().unwrap_or(0.0));
-            return [0, 1].map(|i| self.legs[i].is_used_at_all() && used[i] >= used[1 - i]);
+            let used = self.legs.each_ref().map(|leg| leg.usage().load().unwrap_or(0.0));
+            return [0, 1].map(|i| self.legs[i].usage().is_used_at_all() && used[i] >= used[1 - i]);
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;
         let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;
