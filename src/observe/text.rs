@@ -24,6 +24,7 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "contested limits",
     "the write budget",
     "wear of the router's flash",
+    "the endpoint",
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -33,6 +34,12 @@ pub struct Described<'a, N> {
     pub kind: &'a EventKind,
     /// Names of the WANs, in order.
     pub names: &'a [N],
+}
+
+/// What an event is about, in a word or two.
+#[must_use]
+pub fn about(kind: &EventKind) -> &'static str {
+    CLASSES[kind.class()]
 }
 
 /// How loud an event is.
@@ -48,6 +55,7 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Repaired { .. }
         | EventKind::Budget(BudgetState::CutsOnly)
         | EventKind::SaveFailed { .. }
+        | EventKind::NotListening(_)
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
         EventKind::Confirmed { .. } | EventKind::Overrun { .. } => Level::Debug,
@@ -135,6 +143,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan)
             ),
             EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::NotListening(error) => write!(f, "nothing can look in at observe.listen: {error}"),
             EventKind::Reloaded => f.write_str("configuration read again, in force now"),
             EventKind::ReloadRefused { faults } => {
                 write!(f, "configuration refused because of {faults} faults; the old one stays in force")
@@ -150,7 +159,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
 }
 
 /// The quality of a measurement in a few words.
-const fn signal(signal: Signal) -> &'static str {
+pub(super) const fn signal(signal: Signal) -> &'static str {
     match signal {
         Signal::WarmingUp => "warming up, nothing has answered yet",
         Signal::Good => "reflectors answer",

@@ -1,6 +1,6 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
-use super::{Bitrate, Direction, Duration, Instant, Millis, Reason, RouterError, Signal, State, WanId};
+use super::{Bitrate, Direction, Duration, Instant, ListenError, Millis, Reason, RouterError, Signal, State, WanId};
 
 /// Something worth telling, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,6 +116,8 @@ pub enum EventKind {
         /// Why.
         cause: OverrunCause,
     },
+    /// Nothing listens at `observe.listen`.
+    NotListening(ListenError),
     /// The configuration was read again and is in force.
     Reloaded,
     /// The configuration was read again and refused; the old one stays.
@@ -139,7 +141,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// How many classes there are.
-    pub const CLASSES: usize = 18;
+    pub const CLASSES: usize = 19;
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
@@ -163,6 +165,7 @@ impl EventKind {
             Self::Contested { .. } => 15,
             Self::Budget(_) => 16,
             Self::Wear { .. } => 17,
+            Self::NotListening(_) => 18,
         }
     }
 }

@@ -23,6 +23,6 @@ pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source}
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault,
-    WallClock, WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_WANS, Millis, SendError,
+    TlsFault, WallClock, WanId,
 };
