@@ -9,7 +9,9 @@ use wanctl::config::Config;
 use wanctl::daemon::{Daemon, Reloader, Setup, Store};
 use wanctl::types::{EventKind, LinkError, RouterError, TlsFault};
 use wanctl_hal::linux::{LinuxBoard, StateDirectory, monotonic};
-use wanctl_hal::sim::{Action, Fault, LiveBoard, LiveClock, RouterServer, ServerSetup, SharedWorld, TlsSetup, lock};
+use wanctl_hal::sim::{
+    Action, Cut, Fault, LiveBoard, LiveClock, RouterServer, ServerSetup, SharedWorld, TlsSetup, lock,
+};
 use wanctl_hal::{Board, Duration, Instant, Signal};
 
 /// What is wanted all the time, on an idle line.
@@ -107,7 +109,7 @@ const ROWS: [Row; 10] = [
     ("short stall", Fault::Stall, 700, 5.0),
     ("long stall", Fault::Stall, 4_000, 5.0 + 3.0 + 1.0),
     ("answer lost", |_| Fault::DropResponse { times: 1 }, 0, 5.0 + 3.0 + 1.0),
-    ("broken off", |_| Fault::Truncate { times: 2 }, 0, 5.0),
+    ("broken off", |_| Fault::Cut { at: Cut::Middle, times: 2 }, 0, 5.0),
     ("no JSON", |_| Fault::Garbage { times: 2 }, 0, 5.0),
     ("500", |_| Fault::Status { status: 500, times: 3 }, 0, 5.0),
 ];

@@ -5,7 +5,7 @@ use super::common::{at, config_text, daemon, limit, set_flows, world, written};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wanctl::types::EventKind;
-use wanctl_hal::sim::{Action, Fault, SharedWorld, lock};
+use wanctl_hal::sim::{Action, Cut, Fault, SharedWorld, lock};
 use wanctl_hal::{Direction, Duration};
 
 /// Schedules in `make test`, and in `make soak`.
@@ -42,7 +42,7 @@ fn fault(dice: &mut Dice) -> (Fault, f64, f64) {
         4 => (Fault::Silent(time), lasting, 0.0),
         5 => (Fault::DropResponse { times: 1 }, 0.0, 0.0),
         6 => (Fault::Garbage { times }, 0.0, 0.0),
-        7 => (Fault::Truncate { times }, 0.0, 0.0),
+        7 => (Fault::Cut { at: Cut::Middle, times }, 0.0, 0.0),
         // A real 401 backs off for a minute, each time.
         _ if dice.roll(4) == 0 => (Fault::Status { status: 401, times: 1 }, 0.0, 60.0),
         _ => (Fault::Status { status: [400, 404, 500, 503][usize::try_from(dice.roll(4)).unwrap()], times }, 0.0, 0.0),
