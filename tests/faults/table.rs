@@ -2,12 +2,13 @@
 //! what the user saw. In virtual time everything is exact, so `docs/faults.md` holds the very rows
 //! that this test makes (`WANCTL_BLESS=1` writes them).
 
-use super::common::{at, config_text, daemon, limit, world, written};
+use super::common::{at, config_text, daemon, limit, line, mbps, set_flows, world, written};
 use std::fmt::Write as _;
+use wanctl::daemon::Daemon;
 use wanctl::observe::{Described, level};
-use wanctl::types::EventKind;
-use wanctl_hal::Duration;
+use wanctl::types::{BudgetState, EventKind};
 use wanctl_hal::sim::{Action, Cut, Fault, RouterDouble, RouterSetup, SharedWorld, World, lock};
+use wanctl_hal::{Direction, Duration};
 
 /// When the fault begins. At the same moment somebody sets a queue to unlimited, so that there is
 /// something to put right and every row is measured by the same yardstick.
@@ -377,6 +378,56 @@ fn run(row: &Row) -> Outcome {
     }
 }
 
+/// The write budget is used up: the half for rises by a line whose capacity keeps changing, the
+/// rest by hands on the router that must be made good. One more hand is then answered with the
+/// safe rate at once, and the wanted one waits for tokens to return.
+fn used_up_budget() -> String {
+    let world = world(1);
+    let mut d = daemon(&world, &format!("{}safe_rate = \"3M\"\n[loop]\nwrites_per_hour = 60\n", config()));
+    set_flows(&world, Direction::Upload, 4);
+    let left = |d: &Daemon<_>| d.actuator().budget().tokens();
+    let (mut begin, mut hands) = (0.0, 0);
+    while left(&d) >= 1.0 {
+        begin += 31.0;
+        assert!(begin < 7_200.0, "the budget is never used up");
+        if left(&d) > 15.0 && hands == 0 {
+            let capacity = if begin % 62.0 < 31.0 { mbps(10) } else { mbps(4) };
+            line(&world, |wan| wan.line.set_capacity(Direction::Upload, capacity));
+        } else {
+            // Each queue every minute: more would be a contest, which is left alone.
+            hands += 1;
+            let queue = if hands % 2 == 0 { "wan1-dl" } else { "wan1-ul" };
+            lock(&world).at(at(begin - 31.0), Action::SetLimit(queue.into(), "0".into()));
+        }
+        d.run_until(at(begin));
+    }
+    // Then the line is quiet, and the hands for long enough.
+    set_flows(&world, Direction::Upload, 0);
+    begin += 65.0;
+    d.run_until(at(begin - 0.05));
+    let spent = lock(&world).router.writes_total();
+    lock(&world).at(at(begin), Action::SetLimit("wan1-ul".into(), "0".into()));
+    let safe = |limit: &str| (2_000_000..=3_000_000).contains(&limit.parse::<u64>().unwrap());
+    let (mut t, mut cut) = (begin, None);
+    while limit(&world, "wan1-ul") != WANTED[1] || cut.is_none() {
+        t += 0.05;
+        assert!(t < begin + 3_600.0, "rises never return: {}", limit(&world, "wan1-ul"));
+        d.run_until(at(t));
+        cut = cut.or_else(|| safe(&limit(&world, "wan1-ul")).then_some(t - begin));
+    }
+    let cut = cut.unwrap();
+    assert!(cut <= 5.0, "cut after {cut:.2} s");
+    let in_all = lock(&world).router.writes_total();
+    assert!(in_all <= 61 && spent >= 30, "{spent} changes, then {in_all}");
+    assert_eq!(d.counters().missed, 0);
+    let seen = EventKind::Budget(BudgetState::Empty);
+    let seen = Described { kind: &seen, names: &["cable"] };
+    format!(
+        "| write budget used up | {cut:.2} s to the safe rate, {:.0} min to the wanted one | 5 s; as tokens return | 0 | {seen} |\n",
+        (t - begin) / 60.0
+    )
+}
+
 #[test]
 fn every_fault_is_survived_within_its_bound() {
     let mut table = String::from(
@@ -387,6 +438,7 @@ fn every_fault_is_survived_within_its_bound() {
         let Outcome { right_after, connections, seen } = outcome;
         writeln!(table, "| {} | {right_after:.2} s | {} s | {connections} | {seen} |", row.name, row.bound).unwrap();
     }
+    table.push_str(&used_up_budget());
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
     let text = std::fs::read_to_string(file).unwrap();
     let (begin, end) = ("<!-- table -->\n", "<!-- end -->");
