@@ -101,7 +101,11 @@ fn faults(d: &Daemon<LiveBoard<LinuxBoard>>) -> Vec<RouterError> {
 /// A fault, how long it lasts in milliseconds, and how long the link may need beyond, in seconds.
 type Row = (&'static str, fn(Duration) -> Fault, u64, f64);
 
-const ROWS: [Row; 10] = [
+const fn cut(at: Cut) -> Fault {
+    Fault::Cut { at, times: 2 }
+}
+
+const ROWS: [Row; 22] = [
     ("closed", |_| Fault::Close, 0, 5.0),
     ("reset", |_| Fault::Reset, 0, 5.0),
     ("refused", Fault::Refuse, 3_000, 5.0),
@@ -109,9 +113,21 @@ const ROWS: [Row; 10] = [
     ("short stall", Fault::Stall, 700, 5.0),
     ("long stall", Fault::Stall, 4_000, 5.0 + 3.0 + 1.0),
     ("answer lost", |_| Fault::DropResponse { times: 1 }, 0, 5.0 + 3.0 + 1.0),
-    ("broken off", |_| Fault::Cut { at: Cut::Middle, times: 2 }, 0, 5.0),
+    ("reset in the handshake", |_| cut(Cut::Accepted), 0, 5.0),
+    ("reset while asking", |_| cut(Cut::Asking), 0, 5.0),
+    ("reset instead of an answer", |_| cut(Cut::Served), 0, 5.0),
+    ("reset in the head", |_| cut(Cut::Head), 0, 5.0),
+    ("reset in the middle", |_| cut(Cut::Middle), 0, 5.0),
+    ("reset before the last byte", |_| cut(Cut::LastByte), 0, 5.0),
     ("no JSON", |_| Fault::Garbage { times: 2 }, 0, 5.0),
     ("500", |_| Fault::Status { status: 500, times: 3 }, 0, 5.0),
+    ("401 once", |_| Fault::Status { status: 401, times: 1 }, 0, 5.0 + 3.0),
+    ("one byte per 100 ms", |_| Fault::Drip { pause: Duration::from_millis(100), times: 1 }, 0, 5.0 + 3.0 + 1.0),
+    ("stall in a body", |_| Fault::Pause { time: Duration::from_secs(5), times: 1 }, 0, 5.0 + 3.0 + 1.0),
+    ("10 MB", |_| Fault::Padded { bytes: 10_000_000, chunked: false, times: 2 }, 0, 5.0),
+    ("10 MB in chunks", |_| Fault::Padded { bytes: 10_000_000, chunked: true, times: 2 }, 0, 5.0),
+    ("chunks", |_| Fault::Chunked { times: 5 }, 0, 5.0),
+    ("100 Continue", |_| Fault::Continue { times: 5 }, 0, 5.0),
 ];
 
 #[test]
@@ -130,7 +146,7 @@ fn run((name, fault, lasts, bound): Row) {
     let now = monotonic();
     {
         let mut world = lock(&stage.world);
-        if matches!(fault(lasts), Fault::Refuse(_) | Fault::Silent(_)) {
+        if matches!(fault(lasts), Fault::Refuse(_) | Fault::Silent(_) | Fault::Cut { at: Cut::Accepted, .. }) {
             world.at(now, Action::Router(Fault::Reset));
         }
         world.at(now, Action::Router(fault(lasts)));
@@ -192,10 +208,7 @@ fn who_is_not_the_router_gets_nothing() {
         ("another authority", Some(signed()), "other ca", |e| {
             e == RouterError::Link(LinkError::Tls(TlsFault::UnknownIssuer))
         }),
-        // A web server answers a greeting in TLS with an error page, or waits for the end of it.
-        ("plain HTTP on the TLS port", None, "pin", |e| {
-            matches!(e, RouterError::Link(LinkError::Tls(TlsFault::NotTls)) | RouterError::ConnectTimeout)
-        }),
+        ("plain HTTP on the TLS port", None, "pin", |e| e == RouterError::Link(LinkError::Tls(TlsFault::NotTls))),
         ("TLS on the plain port", Some(TlsSetup::default()), "plain", |e| {
             matches!(e, RouterError::UnexpectedBody | RouterError::Link(_) | RouterError::ResponseTimeout)
         }),

@@ -436,7 +436,8 @@ impl RouterDouble {
         self.writes_total
     }
 
-    /// How many requests have been served, well or badly, since the beginning.
+    /// How many requests have been served, well or badly, since the beginning. What is no HTTP is
+    /// no request.
     #[must_use]
     pub const fn requests_total(&self) -> u64 {
         self.requests_total

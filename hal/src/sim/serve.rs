@@ -12,7 +12,7 @@ impl RouterDouble {
     /// Carries out a request and sends its answer on its way.
     pub(super) fn serve(&mut self, pending: Pending) {
         let now = pending.due;
-        self.requests_total += 1;
+        self.requests_total += u64::from(pending.request.is_ok());
         // Faults of connecting and asking are not for answers.
         let early = matches!(self.faults.front(), Some(Fault::Cut { at: Cut::Accepted | Cut::Asking, .. }));
         let fault = if early { None } else { self.next_fault() };
