@@ -1,7 +1,8 @@
 //! Certificates as RouterOS makes them, for the server.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, SerialNumber,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -77,6 +78,9 @@ impl Identity {
             let mut authority = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
             authority.distinguished_name.push(DnType::CommonName, "lan-ca");
             authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            // Strict clients want both.
+            authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+            params.use_authority_key_identifier_extension = true;
             let pem = authority.self_signed(&authority_key).map_err(io::Error::other)?.pem();
             let issuer = Issuer::new(authority, authority_key);
             (params.signed_by(&key, &issuer).map_err(io::Error::other)?, pem)
