@@ -201,7 +201,7 @@ pub(crate) fn prepare(objects: &mut Objects, setup: &RouterSetup) {
     let near = "127.0.0.0/8,192.168.0.0/16";
     add(USER, &[("name", "admin"), ("group", "full"), ("password", "admin"), ("comment", "system default user")]);
     add(USER, &[("name", &setup.user), ("group", "wanctl"), ("password", &setup.password), ("address", near)]);
-    add(SERVICE, &[("name", "www"), ("port", "80"), ("address", near)]);
+    add(SERVICE, &[("name", "www"), ("port", "80"), ("address", near), ("disabled", "true")]);
     add(SERVICE, &[("name", "www-ssl"), ("port", "443"), ("address", near), ("certificate", "rest")]);
     let connection = add(SERVICE, &[("name", "www-ssl"), ("port", "443")]);
     let rest = add(CERTIFICATE, &[("name", "rest"), ("common-name", "router"), ("days-valid", "1825")]);

@@ -77,9 +77,10 @@ impl RouterDouble {
         true
     }
 
-    /// The user's credentials change.
+    /// The user's credentials change; with the name of another user that becomes the one.
     pub fn set_credentials(&mut self, user: &str, password: &str) {
-        if let Some(row) = self.objects.find(USER, &self.setup.user) {
+        let row = self.objects.find(USER, user).or_else(|| self.objects.find(USER, &self.setup.user));
+        if let Some(row) = row {
             let values = &mut self.objects.tables[USER].rows[row].values;
             values.insert("name", user.to_owned());
             values.insert("password", password.to_owned());
