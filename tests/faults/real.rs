@@ -2,6 +2,7 @@
 //! the router's mind are the simulation's. The rows run side by side.
 
 use super::common::{self, limit, parse, world, written};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,6 +130,16 @@ const ROWS: [Row; 22] = [
     ("chunks", |_| Fault::Chunked { times: 5 }, 0, 5.0),
     ("100 Continue", |_| Fault::Continue { times: 5 }, 0, 5.0),
 ];
+
+/// The rows for `docs/faults.md`. Real time differs from run to run, so only the bounds are told.
+pub fn table() -> String {
+    let mut table = String::from("| fault | lasts | right again after its end within |\n|---|---|---|\n");
+    for (name, _, lasts, bound) in ROWS {
+        let lasts = Duration::from_millis(lasts).as_secs_f64();
+        writeln!(table, "| {name} | {lasts} s | {bound} s |").unwrap();
+    }
+    table
+}
 
 #[test]
 fn faults_over_real_tls_are_survived_within_their_bounds() {
