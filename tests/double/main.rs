@@ -12,6 +12,24 @@ use wanctl_hal::sim::{Key, Latency, RouterDouble, RouterServer, RouterSetup, Ser
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
+/// Every test that `docs/double.md` names is there.
+#[test]
+fn the_page_names_tests_that_exist() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let page = read("docs/double.md");
+    let files = ["serve_tests.rs", "router_tests.rs", "tls_server_tests.rs"];
+    let tests: String = files.iter().map(|file| read(&format!("hal/src/sim/{file}"))).collect();
+    let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| ") && l.as_bytes()[2].is_ascii_digit()).collect();
+    assert_eq!(rows.len(), 20);
+    for row in rows {
+        let shown = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
+        let names = shown.split('`').skip(1).step_by(2).filter(|n| n.contains('_') && !n.contains(['.', '/']));
+        let wrong: Vec<&str> = names.filter(|name| !tests.contains(&format!("fn {name}()"))).collect();
+        assert!(wrong.is_empty(), "{wrong:?} in {row}");
+        assert!(shown.contains('`') || shown.contains("the same"), "{row}");
+    }
+}
+
 /// Lets a client do everything it can to a router of its own.
 fn drive(client: &str, tls: TlsSetup) {
     if std::env::var_os("WANCTL_SKIP_PYTHON").is_some() {
