@@ -19,6 +19,14 @@ compiler:
 tools: compiler
 	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
+	@$(MAKE) --no-print-directory $(CLIENTS)
+
+# Public clients of RouterOS's REST API, for the test of the double (tests/double), in an environment of their own.
+CLIENTS = target/clients/installed
+$(CLIENTS): tests/double/requirements.txt
+	@python3 -c "import ensurepip" 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || true
+	@python3 -m venv target/clients && target/clients/bin/pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@ || \
+	  { rm -rf target/clients; echo "python3 with venv, or the Python package index, is missing; tests/double will say so" >&2; }
 
 demo: compiler
 	@echo "Building wanctl (the first time this takes a minute or two)..."

@@ -16,7 +16,7 @@ use wanctl::config::{self, Config};
 use wanctl::daemon::{Counters, Daemon, Setup, Store};
 use wanctl::types::{Event, EventKind};
 use wanctl_hal::record::{Cut, Damage, End, Entry, Io, Playback, Player, Recorder, Recording, SMALLEST, Tape};
-use wanctl_hal::sim::{Action, Fault, SharedWorld, SimBoard, lock};
+use wanctl_hal::sim::{self, Action, Fault, SharedWorld, SimBoard, lock};
 use wanctl_hal::{Board, Direction, Duration, EchoEvent, Instant, Signal, StoreError};
 
 /// The simulated router's password, which must not be found in any recording.
@@ -174,7 +174,7 @@ fn eventful(world: &SharedWorld) {
     then(82.0, Action::Do(Box::new(|world| world.store.fail(Some(StoreError::Os(28))))));
     then(90.0, Action::Signal(Signal::Reload));
     then(100.0, Action::Flows(0, Direction::Download, 0));
-    then(110.0, Action::Router(Fault::Truncate { times: 1 }));
+    then(110.0, Action::Router(Fault::Cut { at: sim::Cut::Middle, times: 1 }));
     then(125.0, Action::Do(Box::new(|world| world.store.fail(None))));
     then(130.0, Action::Signal(Signal::Stop));
 }

@@ -154,3 +154,19 @@ pub(super) fn look_up(url: &Url, restored: &Restored) -> Result<SocketAddr, Stri
     }
     Err(format!("router.url: the name \"{}\" can't be looked up; an address literal needs no look-up", url.host))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_knows_has_the_address_of_last_time() {
+        // No host name, so that no name server is asked: it fails as one that is gone.
+        let url = Url { host: "router..lan".to_owned(), port: 8443, tls: true };
+        let last = Restored { router: "192.0.2.1:443".parse().ok(), ..Restored::default() };
+        assert_eq!(look_up(&url, &last), Ok("192.0.2.1:8443".parse().unwrap()));
+        assert!(look_up(&url, &Restored::default()).unwrap_err().contains("router..lan"));
+        let literal = Url { host: "192.0.2.9".to_owned(), ..url };
+        assert_eq!(look_up(&literal, &last), Ok("192.0.2.9:8443".parse().unwrap()));
+    }
+}

@@ -88,13 +88,15 @@ impl Console {
             "no" => "false".to_owned(),
             other => other.to_owned(),
         };
+        let member = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).map(plain);
         let matches = |row: &Value| {
-            find.iter().all(|(name, value)| row.get(name).and_then(Value::as_str).map(plain) == Some(plain(value)))
+            find.iter().all(|(name, value)| match name.strip_prefix('!') {
+                Some(flag) => member(row, flag).as_deref() != Some("true"),
+                None => member(row, name) == Some(plain(value)),
+            })
         };
         let ids = rows.iter().filter(|row| matches(row)).filter_map(|row| row[".id"].as_str().map(str::to_owned));
-        // A name means the one that can be changed.
-        let by_name = find.len() == 1 && line.find_by_name();
-        Ok(if by_name { ids.take(1).collect() } else { ids.collect() })
+        Ok(ids.collect())
     }
 
     fn ask(&self, method: &str, menu: &str, body: &Map<String, Value>) -> Result<Value, String> {
@@ -105,12 +107,6 @@ impl Console {
         let value = serde_json::from_str(body).unwrap_or(Value::Null);
         let status = head.split(' ').nth(1).unwrap();
         if status.starts_with('2') { Ok(value) } else { Err(format!("{status} {value}")) }
-    }
-}
-
-impl Line {
-    fn find_by_name(&self) -> bool {
-        self.menu == "/ip/service" && self.find.as_ref().is_some_and(|f| f[0].0 == "name")
     }
 }
 
@@ -171,7 +167,11 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// `name=value`, or `!flag`.
 fn pair(word: &str) -> Option<(String, String)> {
+    if word.starts_with('!') {
+        return Some((word.to_owned(), String::new()));
+    }
     word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 

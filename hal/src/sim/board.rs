@@ -101,7 +101,9 @@ impl SimBoard {
 
     fn forget_link(&mut self) {
         if let Link::Open(session) = self.link {
-            lock(&self.world).router.disconnect(session);
+            let mut world = lock(&self.world);
+            let now = world.now();
+            world.router.disconnect(session, now);
         }
         self.link = Link::Closed;
         self.inbox.clear();
@@ -192,7 +194,8 @@ impl Board for SimBoard {
 
     fn link_open(&mut self, _to: SocketAddr) {
         self.forget_link();
-        self.link = Link::Connecting(Some(lock(&self.world).now() + CONNECT));
+        let world = lock(&self.world);
+        self.link = Link::Connecting(Some(world.now() + CONNECT + world.router.handshake()));
     }
 
     fn link_poll(&mut self) -> Option<LinkEvent> {

@@ -7,6 +7,7 @@
 
 mod board;
 mod certificate;
+mod commands;
 mod fault;
 mod fifo;
 mod flow;
@@ -21,6 +22,7 @@ mod rest;
 mod rng;
 mod router;
 mod schema;
+mod serve;
 mod setup;
 mod shaper;
 mod store;
@@ -30,8 +32,8 @@ mod wan;
 mod world;
 
 pub use board::SimBoard;
-pub use certificate::TlsSetup;
-pub use fault::{Fault, Latency};
+pub use certificate::{Key, TlsSetup};
+pub use fault::{Cut, Fault, Latency};
 pub use line::{Entry, LegSetup, Line, LineSetup, Totals};
 pub use live::LiveBoard;
 pub use objects::Traffic;

@@ -3,8 +3,8 @@
 
 use super::menus;
 use super::schema::{
-    CERTIFICATE, Counts, IDENTITY, INTERFACE, Kind, QUEUE_TYPE, SCHEMAS, SERVICE, SIMPLE, Schema, TREE, USER,
-    USER_GROUP,
+    CERTIFICATE, Counts, FILTER, FILTER6, IDENTITY, INTERFACE, Kind, QUEUE_TYPE, SCHEMAS, SERVICE, SIMPLE, Schema,
+    TREE, USER, USER_GROUP,
 };
 use super::setup::RouterSetup;
 use std::borrow::Cow;
@@ -190,8 +190,41 @@ impl Objects {
     pub(crate) fn change(&mut self, table: usize, row: usize, given: &[(String, String)]) -> Result<(), String> {
         let mut values = self.tables[table].rows[row].values.clone();
         self.check_all(table, Some(row), given, &mut values)?;
-        self.tables[table].rows[row].values = values;
+        let row = &mut self.tables[table].rows[row];
+        // A queue that is hung up anew is a new queue: what it counted is gone.
+        if matches!(table, TREE | SIMPLE)
+            && ["parent", "queue", "disabled"].iter().any(|name| values.get(name) != row.values.get(name))
+        {
+            row.counted = Default::default();
+            row.visible = Default::default();
+        }
+        row.values = values;
         Ok(())
+    }
+
+    /// What RouterOS does itself before anybody looks: while any rule sends connections along the fast
+    /// track, a dynamic rule before all others shows what went there.
+    pub(crate) fn settle(&mut self) {
+        for table in [FILTER, FILTER6] {
+            let rows = &self.tables[table].rows;
+            let wanted = rows.iter().any(|r| r.get("action") == "fasttrack-connection" && r.get("disabled") != "true");
+            let dummy = rows.iter().position(|row| row.get("dynamic") == "true");
+            match (wanted, dummy) {
+                (true, None) => {
+                    let values = [
+                        ("action", "passthrough"),
+                        ("chain", "forward"),
+                        ("comment", "special dummy rule to show fasttrack counters"),
+                        ("disabled", "false"),
+                        ("dynamic", "true"),
+                    ];
+                    let row = self.insert(table, values.into_iter().map(|(n, v)| (n, v.to_owned())).collect());
+                    self.tables[table].rows[..=row].rotate_right(1);
+                }
+                (false, Some(row)) => drop(self.tables[table].rows.remove(row)),
+                _ => {}
+            }
+        }
     }
 
     fn check_all(

@@ -92,11 +92,14 @@ pub(crate) const INTERFACE: usize = 4;
 pub(crate) const QUEUE_TYPE: usize = 5;
 pub(crate) const USER_GROUP: usize = 6;
 pub(crate) const USER: usize = 7;
+pub(crate) const FILTER: usize = 8;
+pub(crate) const FILTER6: usize = 9;
 pub(crate) const SERVICE: usize = 13;
 pub(crate) const CERTIFICATE: usize = 14;
+pub(crate) const ROUTE: usize = 15;
 
 /// The menus the double knows; a path before those it begins with.
-pub(crate) static SCHEMAS: [Schema; 15] = [
+pub(crate) static SCHEMAS: [Schema; 16] = [
     Schema {
         path: &["queue", "tree"],
         single: false,
@@ -208,4 +211,5 @@ pub(crate) static SCHEMAS: [Schema; 15] = [
     menus::NETWATCH_MENU,
     menus::SERVICE_MENU,
     menus::CERTIFICATE_MENU,
+    menus::ROUTE_MENU,
 ];
