@@ -14,8 +14,6 @@ pub enum ListenError {
     NotOurs,
     /// A port below 1024 needs a right that the program does not have.
     Forbidden,
-    /// This board has no endpoint.
-    Nowhere,
     /// Anything else, by its number.
     Os(i32),
 }
@@ -28,7 +26,6 @@ impl fmt::Display for ListenError {
             Self::Forbidden => {
                 f.write_str("ports below 1024 need a right that wanctl does not have; choose a higher one")
             }
-            Self::Nowhere => f.write_str("this machine has no endpoint"),
             Self::Os(errno) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),
         }
     }

@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(second.achieved, [UNKNOWN, 107]);
         // The last second of a minute is finished by the first cycle of the next one.
         let (_, minute) = history.record(0, Tier::Minutes, 1).unwrap();
-        assert_eq!((minute.limit[0], minute.worst), ((159 + 218) / 2, 19));
+        assert_eq!((minute.limit[0], minute.worst), ((160 + 219) / 2, 19));
         assert!(history.record(0, Tier::Cycles, 0).is_none() && history.record(0, Tier::Seconds, 120).is_none());
     }
 
