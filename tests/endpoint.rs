@@ -285,12 +285,12 @@ fn a_client_finds_a_place_when_another_has_left() {
     let (world, mut d) = running();
     let silent: Vec<usize> = (0..CLIENTS).map(|_| lock(&world).visitors.visit(b"", 1)).collect();
     let now = lock(&world).now();
-    d.run_until(now + Duration::from_secs(1));
+    d.run_until(now + Duration::from_millis(500));
     let visitor = lock(&world).visitors.visit(b"GET /ready HTTP/1.0\r\n\r\n", 100);
-    d.run_until(now + Duration::from_secs(2));
+    d.run_until(now + Duration::from_millis(700));
     assert!(lock(&world).visitors.heard(visitor).0.is_empty(), "all places are taken");
     silent.iter().for_each(|v| lock(&world).visitors.leave(*v));
-    d.run_until(now + Duration::from_secs(3));
+    d.run_until(now + Duration::from_millis(1_500));
     assert!(lock(&world).visitors.heard(visitor).0.starts_with(b"HTTP/1.1 200"));
 }
 

@@ -7,6 +7,7 @@ mod adopt;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod look;
 mod machine;
 mod record;
 mod replay;
@@ -69,6 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         ),
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
+        Some((name @ ("status" | "events" | "profile" | "health"), m)) => look::main(name, m),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
         #[cfg(feature = "sim")]
@@ -147,7 +149,8 @@ fn command() -> Command {
             Command::new("adopt")
                 .about("Take the router's present limits as the originals to restore at exit")
                 .arg(config()),
-        );
+        )
+        .subcommands(look::commands(config));
     #[cfg(feature = "sim")]
     let command =
         command.subcommand(Command::new("demo").about("Watch it at work on a simulated line, for 80 seconds").arg(

@@ -126,6 +126,19 @@ pub fn load_unknown(path: &Path, env: Env<'_>) -> Result<(Url, Option<Trust>), F
     router::address(&context, &root.section("router")).ok_or(faults)
 }
 
+/// Who may look in, by a file that need not be whole: the defaults when there is no file.
+///
+/// # Errors
+/// All [`Faults`] of the section; those of the rest are left to [`load`].
+pub fn load_observe(path: &Path, env: Env<'_>) -> Result<Observe, Faults> {
+    let text = if path.exists() { text(path)? } else { String::new() };
+    let file = path.display().to_string();
+    let context = read::Context::new(&text, &file, path.parent().unwrap_or(Path::new(".")), env);
+    let observe = read::document(&context).map(|root| observe::read(&context, &root.section("observe")));
+    let (faults, _) = context.into_findings();
+    observe.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
 fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Config> {
     let control = root.section("loop");
     let cycle = control

@@ -5,6 +5,7 @@
 mod exit;
 mod house;
 mod logs;
+mod look;
 #[allow(dead_code, reason = "shared with the tests on a real line")]
 #[path = "../real_line/netns.rs"]
 mod netns;

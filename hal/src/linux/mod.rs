@@ -3,6 +3,7 @@
 
 mod board;
 mod echo;
+mod fetch;
 mod files;
 mod link;
 pub mod resolve;
@@ -13,6 +14,7 @@ mod tcp;
 mod tls;
 
 pub use board::LinuxBoard;
+pub use fetch::fetch;
 pub use files::{LockError, StateDirectory};
 pub use stdio::{unix_seconds, write_stderr};
 pub use sys::monotonic;

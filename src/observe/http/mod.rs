@@ -25,6 +25,9 @@ const REQUEST: usize = 2_048;
 /// A client that has not said a whole request, or not taken a byte of its answer, for so long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same while all places are taken, and others may wait.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
 /// What a client still says after a refusal is listened to for so long: a connection that is closed
 /// on unread bytes would be reset, and the refusal lost.
 const LINGER: Duration = Duration::from_millis(300);
@@ -210,6 +213,7 @@ impl Server {
         if *parses == 0 {
             return true;
         }
+        let patience = self.patience();
         let client = &mut self.clients[place];
         let room = (REQUEST - client.len).min(*left);
         match carrier.read(place, &mut client.request[client.len..client.len + room]) {
@@ -219,7 +223,7 @@ impl Server {
             }
             Io::Gone if room > 0 => return false,
             Io::Later | Io::Gone => {
-                if now.since(client.since) >= PATIENCE {
+                if now.since(client.since) >= patience {
                     self.counters.shed += 1;
                     self.refuse(place, now, Refusal::Timeout);
                 }
@@ -235,6 +239,11 @@ impl Server {
             Err(refusal) => self.refuse(place, now, refusal),
         }
         true
+    }
+
+    /// How long a client may do nothing.
+    const fn patience(&self) -> Duration {
+        if self.taken == u8::MAX { IMPATIENCE } else { PATIENCE }
     }
 
     fn begin_answer(&mut self, place: usize, now: Instant, request: Request, facts: &dyn Facts) {
@@ -271,6 +280,7 @@ impl Server {
         facts: &dyn Facts,
         left: &mut usize,
     ) -> bool {
+        let patience = self.patience();
         loop {
             let client = &mut self.clients[place];
             let rest = &client.out[client.sent..];
@@ -299,7 +309,7 @@ impl Server {
                 }
                 Io::Gone => return false,
                 Io::Later => {
-                    let slow = now.since(client.since) >= PATIENCE;
+                    let slow = now.since(client.since) >= patience;
                     self.counters.shed += u64::from(slow);
                     return !slow;
                 }
