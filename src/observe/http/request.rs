@@ -31,7 +31,7 @@ pub struct Request {
 pub enum Access {
     /// Everybody who can connect.
     Open,
-    /// Who shows this token; `/health` and `/ready` are open.
+    /// Who shows this token; `/health`, `/ready` and the empty page are open.
     Token(String),
 }
 
@@ -103,7 +103,7 @@ impl Request {
         }
         let path = request.path.unwrap_or("/");
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let open = matches!(path, "/health" | "/ready");
+        let open = matches!(path, "/" | "/health" | "/ready");
         if let Access::Token(token) = access
             && !open
             && !header("authorization").is_some_and(|shown| is_bearer(shown, token.as_bytes()))
