@@ -10,6 +10,7 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod switch;
 mod table;
 mod verdict;
 
@@ -20,6 +21,7 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
