@@ -10,6 +10,7 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod steer;
 mod switch;
 mod table;
 mod verdict;
@@ -21,6 +22,7 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use steer::{Part, Score, SteerHold, SteerReason, Unfit};
 pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
