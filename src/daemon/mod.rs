@@ -11,12 +11,14 @@ mod reload;
 mod report;
 mod schedule;
 mod setup;
+mod steer;
 mod store;
 mod wan;
 
 pub use lateness::Lateness;
 pub use setup::{Problem, Setup, ids};
-pub use store::{Restored, Store, Unusable};
+pub use steer::Steering;
+pub use store::{Restored, SteerRecord, SteerRecords, Store, Unusable};
 pub use wan::Wan;
 
 use crate::actuate::Actuator;
@@ -77,6 +79,7 @@ pub struct Daemon<B: Board> {
     config: Config,
     wans: Vec<Wan>,
     actuator: Actuator,
+    steering: Steering,
     client: Client,
     router: SocketAddr,
     schedule: Schedule,
@@ -112,6 +115,7 @@ impl<B: Board> Daemon<B> {
         self.receive(ready, clock.now);
         if let Some(missed) = self.schedule.due(clock.now) {
             self.measure_decide(clock.now, missed);
+            self.steer(clock);
         }
         self.probe(clock.now);
         self.actuate(clock.now);
@@ -264,6 +268,12 @@ impl<B: Board> Daemon<B> {
     #[must_use]
     pub const fn actuator(&self) -> &Actuator {
         &self.actuator
+    }
+
+    /// Where marked connections go, for tests and views.
+    #[must_use]
+    pub const fn steering(&self) -> &Steering {
+        &self.steering
     }
 
     /// What the loop has done.

@@ -1,6 +1,7 @@
 //! Signals, and a new configuration between two cycles: what remains keeps what it has learnt.
 
 use super::setup::{actuator, client, ids};
+use super::steer::Steering;
 use super::{Daemon, Wan};
 use crate::config::Config;
 use crate::decide::Law;
@@ -57,6 +58,7 @@ impl<B: Board> Daemon<B> {
         let mut next = actuator(&config);
         next.inherit(&self.actuator);
         self.actuator = next;
+        self.steering = Steering::new(&config, clock, &self.steering.records(&self.config, clock));
         if config.router != self.config.router {
             self.board.link_close();
             self.client = client(&config, self.board.entropy());

@@ -23,7 +23,7 @@ impl<B: Board> Daemon<B> {
             self.summary_at = clock.now;
             self.log_wans(log::Level::Info);
         }
-        if clock.now.since(self.saved_at) >= self.save_every {
+        if clock.now.since(self.saved_at) >= self.save_every || self.steering.take_news() {
             self.save(clock.now, false);
         }
     }

@@ -1,6 +1,6 @@
 //! What steering says: how bad a WAN is and why, when it turned, and what it waits for.
 
-use super::Duration;
+use super::{Duration, WanId};
 use core::fmt;
 
 /// What a score is made of.
@@ -210,6 +210,30 @@ impl fmt::Display for SteerHold {
             Self::ByHand(left) => write!(f, "flipped by hand or by a script, respected for {} s more", secs(*left)),
         }
     }
+}
+
+/// Marked connections take another WAN from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// From this WAN…
+    pub from: WanId,
+    /// …to this one.
+    pub to: WanId,
+    /// Why.
+    pub why: SteerReason,
+    /// The scores of the two.
+    pub scores: [Score; 2],
+}
+
+/// A turn that the scores ask for is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The WAN in use.
+    pub wan: WanId,
+    /// What holds it back.
+    pub hold: SteerHold,
+    /// Its score.
+    pub score: Score,
 }
 
 /// Whole seconds, upwards.

@@ -22,6 +22,8 @@ pub struct Signals {
     pub delay: Millis,
     /// How many reflectors show (about) this delay, each for itself.
     pub witnesses: u8,
+    /// How many reflectors are asked.
+    pub reflectors: u8,
     /// The more congested of the two directions.
     pub state: State,
     /// Part of the probes that is lost, as the middle one of the reflectors has it.
@@ -58,7 +60,7 @@ const FADE_S: f64 = 5.0;
 /// SOFT_RED for so long is a standing queue (three assessments of the original).
 const SOFT_RED_LASTS: Duration = Duration::from_millis(1_500);
 
-/// The delay that only one reflector shows counts this much: it takes another sign for a switch.
+/// What only one reflector shows counts this much: it takes another sign for a switch.
 const LONE_WITNESS: f64 = 0.6;
 
 /// Silence of every reflector for this long and a round-trip time is a loss…
@@ -242,7 +244,8 @@ impl Health {
             self.loss += (seen.loss - self.loss) * (elapsed / LOSS_TC_S).min(1.0);
         }
         let percent = self.loss * 100.0;
-        if percent < 1.0 { 0.0 } else { (20.0 * percent).min(60.0) }
+        let weight = if seen.reflectors >= 2 { 1.0 } else { LONE_WITNESS };
+        if percent < 1.0 { 0.0 } else { (20.0 * percent).min(60.0) * weight }
     }
 
     /// Takes new statistics; returns how fresh they are, from 0 to 1.

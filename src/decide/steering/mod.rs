@@ -20,34 +20,10 @@ pub use health::{Health, Reach, Signals};
 pub use pair::Pair;
 pub use settings::{Alternate, MAX_ALTERNATES, MAX_PAIRS, Mode, Settings};
 
-use crate::types::{Instant, Score, SteerHold, SteerReason, SwitchId, SwitchState, WanId};
+use crate::types::{Held, Instant, SwitchId, SwitchState, Turn, WanId};
 
 /// How a pair looks at the switches on the router.
 pub type Switches<'a> = &'a dyn Fn(SwitchId) -> SwitchState;
-
-/// Marked connections take another WAN from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// From this WAN…
-    pub from: WanId,
-    /// …to this one.
-    pub to: WanId,
-    /// Why.
-    pub why: SteerReason,
-    /// The scores of the two.
-    pub scores: [Score; 2],
-}
-
-/// A turn that the scores ask for is held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The WAN in use.
-    pub wan: WanId,
-    /// What holds it back.
-    pub hold: SteerHold,
-    /// Its score.
-    pub score: Score,
-}
 
 /// What a pair has to tell; told when it begins, not in every cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use super::brake::Brake;
 use super::health::{Health, Reach, Signals};
 use super::settings::Alternate;
-use super::{Held, Known, Settings, Switches, Turn, Word};
-use crate::types::{Duration, Instant, MAX_WANS, Score, SteerHold, SteerReason, SwitchId, Unfit, WanId};
+use super::{Known, Settings, Switches, Word};
+use crate::types::{
+    Duration, Held, Instant, MAX_WANS, Part, Score, SteerHold, SteerReason, SwitchId, Turn, Unfit, WanId,
+};
 
 /// A primary that is not perfect must have been good enough for so many times the recovery time.
 const GOOD_ENOUGH: u32 = 20;
@@ -190,7 +192,7 @@ impl Pair {
         let (primary, own) = (self.total(None), self.total(self.at));
         let up = self.health(None).reach() == Reach::Up;
         let Settings { steer_at, return_at, margin, .. } = self.settings;
-        let red = self.health(None).score().part(crate::types::Part::State) > RED_IS_OVER;
+        let red = self.health(None).score().part(Part::State) > RED_IS_OVER;
         self.bad.feed(now, own >= steer_at);
         self.well.feed(now, up && primary <= return_at);
         self.fair.feed(now, up && !red && u16::from(primary) * 2 <= u16::from(steer_at) + u16::from(return_at));
