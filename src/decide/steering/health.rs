@@ -54,14 +54,20 @@ pub enum Reach {
     Lost,
 }
 
-/// Time in which what is known from delay fades.
+/// Time in which what is known from delay fades…
 const FADE_S: f64 = 5.0;
+
+/// …beginning with this part of it: what is over counts less than what is.
+const FADE_FROM: f64 = 0.6;
 
 /// SOFT_RED for so long is a standing queue (three assessments of the original).
 const SOFT_RED_LASTS: Duration = Duration::from_millis(1_500);
 
 /// What only one reflector shows counts this much: it takes another sign for a switch.
 const LONE_WITNESS: f64 = 0.6;
+
+/// And no more than this in all, nor as much as makes a WAN bad.
+const LONE_MOST: f64 = 45.0;
 
 /// Silence of every reflector for this long and a round-trip time is a loss…
 const LOST_AFTER: Duration = Duration::from_millis(560);
@@ -108,7 +114,7 @@ struct Fading {
 
 impl Fading {
     fn feed(&mut self, now: Instant, points: f64) -> f64 {
-        let left = self.peak * (1.0 - now.since(self.at).as_secs_f64() / FADE_S).max(0.0);
+        let left = FADE_FROM * self.peak * (1.0 - now.since(self.at).as_secs_f64() / FADE_S).max(0.0);
         if points >= left {
             *self = Self { peak: points, at: now };
             return points;
@@ -166,7 +172,7 @@ impl Health {
         self.reach = self.judge_reach(now, seen);
         let freshness = self.read(now, seen, settings);
         let (state, delay) = self.from_delay(now, seen);
-        let loss = self.from_loss(elapsed, seen);
+        let loss = self.from_loss(elapsed, seen, state + delay, settings);
         let known = match (seen.quality, seen.witnesses) {
             (Signal::Good, 2..) => 70.0,
             (Signal::Good, _) => 70.0 * LONE_WITNESS,
@@ -239,13 +245,18 @@ impl Health {
         (self.state.feed(now, state * weight), self.delay.feed(now, delay * weight))
     }
 
-    fn from_loss(&mut self, elapsed: f64, seen: &Signals) -> f64 {
+    /// Points for loss, beside those that the same reflectors have given for delay.
+    fn from_loss(&mut self, elapsed: f64, seen: &Signals, given: f64, settings: &Settings) -> f64 {
         if seen.quality == Signal::Good {
             self.loss += (seen.loss - self.loss) * (elapsed / LOSS_TC_S).min(1.0);
         }
         let percent = self.loss * 100.0;
-        let weight = if seen.reflectors >= 2 { 1.0 } else { LONE_WITNESS };
-        if percent < 1.0 { 0.0 } else { (20.0 * percent).min(60.0) * weight }
+        let points = if percent < 1.0 { 0.0 } else { (20.0 * percent).min(60.0) };
+        if seen.reflectors >= 2 {
+            return points;
+        }
+        let most = LONE_MOST.min(f64::from(settings.steer_at) - 1.0);
+        (points * LONE_WITNESS).min(most - given).max(0.0)
     }
 
     /// Takes new statistics; returns how fresh they are, from 0 to 1.
