@@ -208,8 +208,10 @@ fn a_collapse_that_the_law_answers_at_once_is_still_seen() {
     let mut b = Bench::new(settings(1));
     b.run(10.0, |now| [Signals { stats: Some(stats(now, 30, 0, 0)), ..well(now) }, well(now)]);
     let begin = b.now;
-    b.run(0.6, |now| [Signals { stats: Some(stats(now, 30, 0, 0)), ..bloated(now) }, well(now)]);
+    b.run(0.4, |now| [Signals { stats: Some(stats(now, 30, 0, 0)), ..bloated(now) }, well(now)]);
+    // What has piled up in the provider's queue takes a second to drain.
     let rates = [Bitrate::from_mbps(3), Bitrate::from_mbps(10)];
+    b.run(1.0, |now| [Signals { rates, stats: Some(stats(now, 3, 0, 0)), ..bloated(now) }, well(now)]);
     b.run(5.0, |now| [Signals { rates, stats: Some(stats(now, 3, 0, 0)), ..well(now) }, well(now)]);
     assert_eq!(b.turns(), [SteerReason::Degraded]);
     assert!(b.turned_after(begin) < 2.5);
