@@ -81,7 +81,15 @@ struct Bench {
 }
 
 impl Bench {
+    /// With everything known and well.
     fn new(settings: Settings) -> Self {
+        let mut bench = Self::cold(settings);
+        bench.run(15.0, |now| [well(now), well(now), well(now), well(now)]);
+        bench
+    }
+
+    /// Just started.
+    fn cold(settings: Settings) -> Self {
         let off = SwitchState { observed: Some(false), ..SwitchState::default() };
         let switches = vec![off; settings.alternates.len()];
         Self { pair: Pair::new(settings), now: Instant::from_nanos(3_600_000_000_000), told: Vec::new(), switches }
@@ -278,7 +286,12 @@ fn an_alternate_must_be_fit() {
     }
     // Not better by the margin: a detour counts as well.
     let mut b = Bench::new(settings(1));
-    let far = |now| Signals { baseline: ms(140.0), state: State::SoftRed, delay: ms(81.0), ..well(now) };
+    let far = |now| Signals {
+        baseline: ms(140.0),
+        state: State::SoftRed,
+        stats: Some(stats(now, 1, 0, 400_000)),
+        ..well(now)
+    };
     b.run(20.0, |now| [Signals { delay: ms(81.0), ..bloated(now) }, far(now)]);
     assert_eq!((b.turns(), b.holds()), (vec![], vec![SteerHold::NoFitAlternate(Unfit::NotBetter)]));
     // The first in order is bad: the second is taken.
@@ -357,7 +370,7 @@ fn the_originals_rule() {
 
 #[test]
 fn what_the_router_shows_is_adopted_and_a_hand_is_respected() {
-    let mut b = Bench::new(settings(1));
+    let mut b = Bench::cold(settings(1));
     b.switches[0].observed = None;
     b.run(10.0, |now| [bloated(now), well(now)]);
     assert_eq!((b.turns(), b.pair.wants(SwitchId(0))), (vec![], None), "nothing is known: nothing is wanted");
@@ -407,7 +420,7 @@ fn hold_down_survives_a_restart() {
     let mut b = Bench::new(settings(1));
     let begin = b.now;
     b.run(5.0, |now| [bloated(now), well(now)]);
-    let mut next = Bench::new(settings(1));
+    let mut next = Bench::cold(settings(1));
     next.pair.restore(b.now, &b.pair.learnt());
     (next.now, next.switches) = (b.now, b.switches.clone());
     next.run(60.0, |now| [well(now), well(now)]);
@@ -482,7 +495,7 @@ fn weathered(spells: &[Vec<(Mood, u32)>], seed: u8) -> Result<(), TestCaseError>
     let alternates = u8::try_from(spells.len() - 1).unwrap();
     let settings = Settings { dry_run: seed % 5 == 0, ..settings(alternates) };
     let mut watch = Watch { settings: settings.clone(), turned: None, dead_for: 0, worse_for: 0 };
-    let mut b = Bench::new(settings.clone());
+    let mut b = Bench::cold(settings.clone());
     let mut place: Vec<(usize, Instant)> = vec![(0, b.now); spells.len()];
     let mut free_turns: Vec<Instant> = Vec::new();
     let total: u32 = spells[0].iter().map(|(_, s)| s).sum();

@@ -150,7 +150,7 @@ pub enum Unfit {
     Unmeasured,
     /// Nothing comes through it.
     Lost,
-    /// It is bad itself.
+    /// It is bad itself, or was a moment ago.
     Bad,
     /// It is not better by the margin.
     NotBetter,
@@ -167,7 +167,7 @@ impl Unfit {
         match self {
             Self::Unmeasured => "can't be measured",
             Self::Lost => "lets nothing through",
-            Self::Bad => "is bad itself",
+            Self::Bad => "is bad itself, or was a moment ago",
             Self::NotBetter => "is not better by the margin",
             Self::NoHeadroom => "has no headroom",
             Self::Refused => "has no usable switch on the router",
@@ -189,13 +189,10 @@ pub enum SteerHold {
 }
 
 impl SteerHold {
-    /// Whether it is the same cause, whatever time is left.
+    /// Whether it is the same cause, whatever the details.
     #[must_use]
     pub fn is_like(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::NoFitAlternate(a), Self::NoFitAlternate(b)) => a == b,
-            _ => core::mem::discriminant(&self) == core::mem::discriminant(&other),
-        }
+        core::mem::discriminant(&self) == core::mem::discriminant(&other)
     }
 }
 

@@ -39,7 +39,9 @@ impl Brake {
             return false;
         }
         let recent = self.toggles.iter().filter(|at| now.since(**at) < settings.brake_window).count();
-        if recent + 1 < usize::from(settings.brake_toggles) {
+        // Where it has held lately, it takes more than a moment's calm to leave the fitter WAN.
+        let is_wary = self.level > 0 && !to_fitter;
+        if recent + 1 < usize::from(settings.brake_toggles) && !is_wary {
             return true;
         }
         let hold = settings.brake_hold.saturating_mul(1 << self.level.min(16));

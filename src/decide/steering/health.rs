@@ -58,7 +58,7 @@ pub enum Reach {
 const FADE_S: f64 = 5.0;
 
 /// …beginning with this part of it: what is over counts less than what is.
-const FADE_FROM: f64 = 0.6;
+const FADE_FROM: f64 = 0.8;
 
 /// SOFT_RED for so long is a standing queue (three assessments of the original).
 const SOFT_RED_LASTS: Duration = Duration::from_millis(1_500);
@@ -70,7 +70,7 @@ const LONE_WITNESS: f64 = 0.6;
 const LONE_MOST: f64 = 45.0;
 
 /// Silence of every reflector for this long and a round-trip time is a loss…
-const LOST_AFTER: Duration = Duration::from_millis(560);
+const LOST_AFTER: Duration = Duration::from_millis(520);
 
 /// …if the fall-backs were given this long and a round-trip time to object.
 const OBJECTION: Duration = Duration::from_millis(150);

@@ -2,7 +2,7 @@
 
 use super::brake::Brake;
 use super::health::{Health, Reach, Signals};
-use super::settings::Alternate;
+use super::settings::{Alternate, MAX_ALTERNATES};
 use super::{Known, Settings, Switches, Word};
 use crate::types::{
     Duration, Held, Instant, MAX_WANS, Part, Score, SteerHold, SteerReason, SwitchId, Turn, Unfit, WanId,
@@ -11,11 +11,21 @@ use crate::types::{
 /// A primary that is not perfect must have been good enough for so many times the recovery time.
 const GOOD_ENOUGH: u32 = 20;
 
-/// Each relapse makes the recovery time this many times longer…
-const DISTRUST: u32 = 4;
+/// Each relapse makes the recovery time this many times longer, up to the longest hold of the
+/// brake…
+const DISTRUST: u32 = 10;
 
-/// …but not more often than this.
-const MOST_RELAPSES: u8 = 4;
+/// …and so many count.
+const MOST_RELAPSES: u8 = 3;
+
+/// An alternate that was bad must have been good enough for so long.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// Slow means that differ by fewer points are those of equally fit WANs.
+const AS_FIT: f64 = 5.0;
+
+/// What holds a switch back is told again after this time, if it still does.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Milliseconds of detour that weigh as much as a point against an alternate.
 const DETOUR_MS: f64 = 3.0;
@@ -61,7 +71,10 @@ pub struct Pair {
     well: Sustained,
     fair: Sustained,
     worse: Sustained,
+    /// Of each alternate: since when it has been good enough to go to.
+    steady: [Sustained; MAX_ALTERNATES],
     held: Option<SteerHold>,
+    told: Option<(SteerHold, Instant)>,
 }
 
 impl Pair {
@@ -81,7 +94,9 @@ impl Pair {
             well: Sustained::default(),
             fair: Sustained::default(),
             worse: Sustained::default(),
+            steady: [Sustained::default(); MAX_ALTERNATES],
             held: None,
+            told: None,
             settings,
         }
     }
@@ -195,7 +210,11 @@ impl Pair {
         let red = self.health(None).score().part(Part::State) > RED_IS_OVER;
         self.bad.feed(now, own >= steer_at);
         self.well.feed(now, up && primary <= return_at);
-        self.fair.feed(now, up && !red && u16::from(primary) * 2 <= u16::from(steer_at) + u16::from(return_at));
+        let is_fair = |points: u8| u16::from(points) * 2 <= u16::from(steer_at) + u16::from(return_at);
+        self.fair.feed(now, up && !red && is_fair(primary));
+        for (steady, health) in self.steady.iter_mut().zip(self.healths.iter().skip(1)) {
+            steady.feed(now, health.reach() == Reach::Up && is_fair(health.score().total()));
+        }
         self.worse.feed(now, up && primary < steer_at && primary.saturating_add(margin) <= own && self.at.is_some());
         self.quiet_since = self.well.0.map(|since| self.quiet_since.map_or(since, |quiet| quiet.max(since)));
         if self.relapses > 0 && self.quiet_since.is_some_and(|since| now.since(since) >= self.settings.brake_window) {
@@ -216,7 +235,7 @@ impl Pair {
             if is_seen && found != self.at {
                 return Some(Some(self.turn(now, found, SteerReason::ByHand)));
             }
-            return Some(self.hold(SteerHold::ByHand(until.since(now))));
+            return Some(self.hold(now, SteerHold::ByHand(until.since(now))));
         }
         if !self.is_adopted && is_seen {
             self.is_adopted = true;
@@ -236,16 +255,16 @@ impl Pair {
             let alive = (0..self.settings.alternates.len()).find(|i| self.is_alive(*i, switches));
             return match alive {
                 Some(alternate) => Some(self.turn(now, Some(alternate), SteerReason::Lost)),
-                None => self.hold(SteerHold::NoFitAlternate(Unfit::Lost)),
+                None => self.hold(now, SteerHold::NoFitAlternate(Unfit::Lost)),
             };
         }
         if !self.bad.lasts(now, self.sustain(None)) {
             self.held = if self.bad.0.is_some() { self.held } else { None };
             return None;
         }
-        match self.first_fit(seen, switches) {
+        match self.first_fit(now, seen, switches) {
             Ok(alternate) => self.turn_if_free(now, Some(alternate), SteerReason::Degraded),
-            Err(why) => self.hold(SteerHold::NoFitAlternate(why)),
+            Err(why) => self.hold(now, SteerHold::NoFitAlternate(why)),
         }
     }
 
@@ -253,12 +272,13 @@ impl Pair {
         let refused = switches(self.settings.alternates[own].switch).refused && !self.settings.dry_run;
         if refused || self.health(Some(own)).reach() == Reach::Lost {
             let why = if refused { SteerReason::Refused } else { SteerReason::Lost };
-            if let Some(to) = self.refuge(own, seen, switches) {
+            if let Some(to) = self.refuge(now, own, seen, switches) {
                 return Some(self.turn(now, to, why));
             }
-            return self.hold(SteerHold::NoFitAlternate(Unfit::Lost));
+            return self.hold(now, SteerHold::NoFitAlternate(Unfit::Lost));
         }
-        let recover = self.settings.recover_sustain * DISTRUST.pow(u32::from(self.relapses));
+        let distrust = self.settings.recover_sustain * DISTRUST.pow(u32::from(self.relapses));
+        let recover = distrust.min(self.settings.brake_longest.max(self.settings.recover_sustain));
         if self.worse.lasts(now, self.settings.degrade_sustain) {
             return self.turn_if_free(now, None, SteerReason::AlternateWorse);
         }
@@ -271,7 +291,7 @@ impl Pair {
         // The alternate is bad, and so is the primary: perhaps the next alternate is better.
         if self.bad.lasts(now, self.sustain(Some(own)))
             && self.total(None) >= self.settings.steer_at
-            && let Ok(other) = self.first_fit(seen, switches)
+            && let Ok(other) = self.first_fit(now, seen, switches)
         {
             return self.turn_if_free(now, Some(other), SteerReason::Degraded);
         }
@@ -281,14 +301,14 @@ impl Pair {
 
     /// Where to go from an alternate that is gone: the primary, unless it is bad and another
     /// alternate is fit; `None` when everything is lost.
-    fn refuge(&self, own: usize, seen: &[Signals], switches: Switches<'_>) -> Option<Option<usize>> {
+    fn refuge(&self, now: Instant, own: usize, seen: &[Signals], switches: Switches<'_>) -> Option<Option<usize>> {
         let lost = matches!(self.health(None).reach(), Reach::Lost | Reach::Unknown);
         let others = || (0..self.settings.alternates.len()).filter(|i| *i != own);
         if lost {
             return others().find(|i| self.is_alive(*i, switches)).map(Some);
         }
         let bad = self.total(None) >= self.settings.steer_at;
-        let fit = others().find(|i| self.fitness(*i, seen, switches).is_ok());
+        let fit = others().find(|i| self.fitness(now, *i, seen, switches).is_ok());
         Some(fit.filter(|_| bad))
     }
 
@@ -305,10 +325,10 @@ impl Pair {
         usable && matches!(self.health(Some(alternate)).reach(), Reach::Up | Reach::Unmeasured)
     }
 
-    fn first_fit(&self, seen: &[Signals], switches: Switches<'_>) -> Result<usize, Unfit> {
+    fn first_fit(&self, now: Instant, seen: &[Signals], switches: Switches<'_>) -> Result<usize, Unfit> {
         let mut first = None;
         for alternate in (0..self.settings.alternates.len()).filter(|i| self.at != Some(*i)) {
-            match self.fitness(alternate, seen, switches) {
+            match self.fitness(now, alternate, seen, switches) {
                 Ok(()) => return Ok(alternate),
                 Err(why) => drop(first.get_or_insert(why)),
             }
@@ -317,7 +337,7 @@ impl Pair {
     }
 
     /// Whether a WAN in use that is bad may be left for this alternate.
-    fn fitness(&self, alternate: usize, seen: &[Signals], switches: Switches<'_>) -> Result<(), Unfit> {
+    fn fitness(&self, now: Instant, alternate: usize, seen: &[Signals], switches: Switches<'_>) -> Result<(), Unfit> {
         let Alternate { wan, switch } = self.settings.alternates[alternate];
         let Some(signals) = seen.get(wan.index()) else { return Err(Unfit::Unmeasured) };
         let primary = seen.get(self.settings.primary.index()).map_or(0.0, |p| p.baseline.get());
@@ -333,7 +353,7 @@ impl Pair {
             _ if switches(switch).refused && !self.settings.dry_run => Err(Unfit::Refused),
             Reach::Lost => Err(Unfit::Lost),
             Reach::Unknown | Reach::Unmeasured | Reach::Doubtful => Err(Unfit::Unmeasured),
-            Reach::Up if its >= f64::from(self.settings.steer_at) => Err(Unfit::Bad),
+            Reach::Up if !self.steady[alternate].lasts(now, STEADY) => Err(Unfit::Bad),
             Reach::Up if share(0).min(share(1)) < self.settings.headroom.as_f64() => Err(Unfit::NoHeadroom),
             Reach::Up if its + detour + f64::from(self.settings.margin) > own => Err(Unfit::NotBetter),
             Reach::Up => Ok(()),
@@ -346,15 +366,15 @@ impl Pair {
         if let Some(turned) = self.turned.filter(|_| why != SteerReason::AlternateWorse) {
             let passed = now.since(turned);
             if passed < self.settings.hold_down {
-                return self.hold(SteerHold::HoldDown(self.settings.hold_down - passed));
+                return self.hold(now, SteerHold::HoldDown(self.settings.hold_down - passed));
             }
         }
-        let to_fitter = self.health(to).mean() < self.health(self.at).mean();
+        let to_fitter = self.health(to).mean() < self.health(self.at).mean() + AS_FIT;
         if self.brake.admits(now, &self.settings, to_fitter) {
             return Some(self.turn(now, to, why));
         }
         let left = self.brake.left(now).unwrap_or_default();
-        self.hold(SteerHold::Brake(left))
+        self.hold(now, SteerHold::Brake(left))
     }
 
     fn turn(&mut self, now: Instant, to: Option<usize>, why: SteerReason) -> Word {
@@ -374,14 +394,18 @@ impl Pair {
         self.at = to;
         self.turned = Some(now);
         self.brake.toggled(now);
-        (self.bad, self.worse, self.held) = (Sustained::default(), Sustained::default(), None);
+        (self.bad, self.worse) = (Sustained::default(), Sustained::default());
+        (self.held, self.told) = (None, None);
         Word::Turn(turn)
     }
 
-    /// Told once, as long as the cause is the same.
-    fn hold(&mut self, hold: SteerHold) -> Option<Word> {
-        let is_news = self.held.is_none_or(|held| !held.is_like(hold));
+    /// Told when the cause is a new one, and from time to time.
+    fn hold(&mut self, now: Instant, hold: SteerHold) -> Option<Word> {
         self.held = Some(hold);
-        is_news.then(|| Word::Held(Held { wan: self.wan(), hold, score: *self.health(self.at).score() }))
+        if self.told.is_some_and(|(told, at)| told.is_like(hold) && now.since(at) < TELL_AGAIN) {
+            return None;
+        }
+        self.told = Some((hold, now));
+        Some(Word::Held(Held { wan: self.wan(), hold, score: *self.health(self.at).score() }))
     }
 }

@@ -35,7 +35,7 @@ fn collapse(world: &SharedWorld, wan: usize, from: f64, to: f64) {
     lock(world).at(at(to), Action::Capacity(wan, Direction::Download, mbps(full)));
 }
 
-fn cut(world: &SharedWorld, wan: usize, from: f64, to: f64) {
+pub fn cut(world: &SharedWorld, wan: usize, from: f64, to: f64) {
     lock(world).at(at(from), Action::Connected(wan, false));
     lock(world).at(at(to), Action::Connected(wan, true));
 }
@@ -217,5 +217,5 @@ pub fn run(case: &Case, law: &str, contender: Contender) -> Outcome {
     let world = world(&case.plan, 1);
     (case.act)(&world);
     let mut d = daemon(&world, &case.plan, law, contender);
-    watch(&mut d, &world, BEGIN, BEGIN + case.lasts, BEGIN + case.lasts + AFTER)
+    watch(&mut d, &world, BEGIN, BEGIN + case.lasts.max(60.0), BEGIN + case.lasts + AFTER)
 }

@@ -144,6 +144,9 @@ pub fn watch(d: &mut Daemon<SimBoard>, world: &SharedWorld, from: f64, to: f64, 
             outcome.turns.push((t, next));
             line = next;
         }
+        let fresh = d.events().iter().filter(|e| e.at > at(t - 0.02) && e.at <= at(t));
+        let steering = fresh.filter(|e| matches!(e.kind, EventKind::Steer { .. } | EventKind::SteerHeld { .. }));
+        outcome.told.extend(steering.map(|e| (t, e.kind)));
         if t >= from && t <= to {
             let (added, lost) = feel(world, line);
             outcome.added_ms.push(added);
@@ -152,8 +155,6 @@ pub fn watch(d: &mut Daemon<SimBoard>, world: &SharedWorld, from: f64, to: f64, 
     }
     outcome.lost /= outcome.added_ms.len() as f64;
     outcome.added_ms.sort_by(f64::total_cmp);
-    let told = d.events().iter().filter(|e| matches!(e.kind, EventKind::Steer { .. } | EventKind::SteerHeld { .. }));
-    outcome.told = told.map(|e| (e.at.as_nanos() as f64 / 1e9, e.kind)).collect();
     outcome
 }
 
