@@ -22,7 +22,6 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
-pub use steer::{Part, Score, SteerHold, SteerReason, Unfit};
 pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit};
 pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};

@@ -18,6 +18,9 @@ const DISTRUST: u32 = 10;
 /// …and so many count.
 const MOST_RELAPSES: u8 = 3;
 
+/// A delay counts from when the packet that shows it was sent, at most so long ago.
+const LONGEST_CREDIT: Duration = Duration::from_millis(500);
+
 /// An alternate that was bad must have been good enough for so long.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -42,7 +45,12 @@ struct Sustained(Option<Instant>);
 
 impl Sustained {
     fn feed(&mut self, now: Instant, holds: bool) {
-        self.0 = if holds { Some(self.0.unwrap_or(now)) } else { None };
+        self.feed_since(now, holds);
+    }
+
+    /// The same, if it must have begun at this moment.
+    fn feed_since(&mut self, since: Instant, holds: bool) {
+        self.0 = if holds { Some(self.0.unwrap_or(since)) } else { None };
     }
 
     fn lasts(self, now: Instant, span: Duration) -> bool {
@@ -186,7 +194,7 @@ impl Pair {
                 self.healths[i].assess(now, signals, &self.settings);
             }
         }
-        self.keep_time(now);
+        self.keep_time(now, seen);
         if !self.settings.dry_run
             && let Some(word) = self.follow_router(now, switches)
         {
@@ -203,12 +211,14 @@ impl Pair {
     }
 
     /// Since when what holds.
-    fn keep_time(&mut self, now: Instant) {
+    fn keep_time(&mut self, now: Instant, seen: &[Signals]) {
         let (primary, own) = (self.total(None), self.total(self.at));
         let up = self.health(None).reach() == Reach::Up;
         let Settings { steer_at, return_at, margin, .. } = self.settings;
         let red = self.health(None).score().part(Part::State) > RED_IS_OVER;
-        self.bad.feed(now, own >= steer_at);
+        // What shows a delay was sent before it.
+        let under_way = seen.get(self.wan().index()).map_or(Duration::ZERO, |s| s.delay.to_duration());
+        self.bad.feed_since(now - under_way.min(LONGEST_CREDIT), own >= steer_at);
         self.well.feed(now, up && primary <= return_at);
         let is_fair = |points: u8| u16::from(points) * 2 <= u16::from(steer_at) + u16::from(return_at);
         self.fair.feed(now, up && !red && is_fair(primary));

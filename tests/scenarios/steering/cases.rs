@@ -163,12 +163,12 @@ pub const CASES: &[Case] = &[
         should_steer: false,
     },
     Case {
-        name: "dips of 300 ms",
+        name: "a dip of 300 ms every 12 s",
         plan: PLAN,
         act: |w| {
             bulk(w);
-            (0..20_u32).for_each(|i| {
-                let from = BEGIN + 3.017 * f64::from(i);
+            (0..5_u32).for_each(|i| {
+                let from = BEGIN + 12.017 * f64::from(i);
                 cut(w, 0, from, from + 0.3);
             });
         },
