@@ -175,12 +175,14 @@ fn points_are_those_of_the_documents() {
     };
     let now = b.now;
     for (state, points) in [(State::Red, 50), (State::SoftRed, 10), (State::Yellow, 10), (State::Green, 0)] {
-        assert_eq!(score(&mut b, Signals { state, ..well(now) }, Part::State), points, "{state:?}");
+        assert_eq!(score(&mut b, Signals { state, delay: ms(50.0), ..well(now) }, Part::State), points, "{state:?}");
     }
+    let cut = Signals { state: State::Red, delay: ms(7.0), ..well(now) };
+    assert_eq!(score(&mut b, cut, Part::State), 17, "a RED that the delay does not bear out");
     for (delay, points) in [(80.0, 0), (81.0, 15), (120.0, 15), (121.0, 25)] {
         assert_eq!(score(&mut b, Signals { delay: ms(delay), ..well(now) }, Part::Delay), points, "{delay}");
     }
-    b.run(1.6, |now| [Signals { state: State::SoftRed, ..well(now) }, well(now)]);
+    b.run(1.6, |now| [Signals { state: State::SoftRed, delay: ms(50.0), ..well(now) }, well(now)]);
     assert_eq!(b.part(0, Part::State), 25, "SOFT_RED that lasts");
     // Drops rise over three readings; then they don't.
     b.run(1.6, |now| {
@@ -290,6 +292,7 @@ fn an_alternate_must_be_fit() {
     let far = |now| Signals {
         baseline: ms(140.0),
         state: State::SoftRed,
+        delay: ms(50.0),
         stats: Some(stats(now, 1, 0, 400_000)),
         ..well(now)
     };
@@ -299,7 +302,8 @@ fn an_alternate_must_be_fit() {
     let mut b = Bench::new(settings(2));
     b.run(20.0, |now| [bloated(now), bloated(now), well(now)]);
     assert_eq!(b.pair.at(), Some(1));
-    // It dies while the primary is still bad: the other one, which is well again.
+    // It dies while the primary is still bad: the other one, which has been well again.
+    b.run(20.0, |now| [bloated(now), well(now), well(now)]);
     let cut = b.now;
     b.run(1.0, |now| [bloated(now), well(now), dead(now, cut)]);
     assert_eq!(b.pair.at(), Some(0));
@@ -342,7 +346,7 @@ fn recovery_does_not_ask_for_perfection() {
     assert_eq!(b.turns(), [SteerReason::Degraded, SteerReason::Recovered]);
     let mut b = Bench::new(settings(1));
     b.run(10.0, |now| [bloated(now), well(now)]);
-    b.run(120.0, |now| [Signals { state: State::SoftRed, ..well(now) }, well(now)]);
+    b.run(120.0, |now| [Signals { state: State::SoftRed, delay: ms(50.0), ..well(now) }, well(now)]);
     assert_eq!(b.turns(), [SteerReason::Degraded, SteerReason::GoodEnough]);
 }
 
@@ -455,6 +459,7 @@ fn signals(mood: Mood, now: Instant, since: Instant) -> Signals {
         Mood::Bloated => bloated(now),
         Mood::Shrunk => Signals {
             state: State::SoftRed,
+            delay: ms(50.0),
             rates: [Bitrate::from_mbps(2); 2],
             stats: Some(stats(now, 2, 3, 60_000)),
             ..well(now)

@@ -63,6 +63,9 @@ const FADE_FROM: f64 = 0.8;
 /// SOFT_RED for so long is a standing queue (three assessments of the original).
 const SOFT_RED_LASTS: Duration = Duration::from_millis(1_500);
 
+/// Points for a congestion state without any delay; each millisecond of delay bears out one more.
+const UNPROVEN: f64 = 10.0;
+
 /// What only one reflector shows counts this much: it takes another sign for a switch.
 const LONE_WITNESS: f64 = 0.6;
 
@@ -224,12 +227,14 @@ impl Health {
         let soft_red = good && seen.state >= State::SoftRed;
         self.soft_red_since = if soft_red { Some(self.soft_red_since.unwrap_or(now)) } else { None };
         let lasts = self.soft_red_since.is_some_and(|since| now.since(since) >= SOFT_RED_LASTS);
-        let state = match seen.state {
+        let state: f64 = match seen.state {
             State::Red => 50.0,
             State::SoftRed if lasts => 25.0,
             State::SoftRed | State::Yellow => 10.0,
             State::Green => 0.0,
         };
+        // A law may call RED what it cuts for: it counts as far as the delay bears it out.
+        let state = state.min(UNPROVEN + seen.delay.get());
         let delay = match seen.delay.get() {
             ms if ms > 120.0 => 25.0,
             ms if ms > 80.0 => 15.0,

@@ -4,6 +4,8 @@ use super::cases::{BEGIN, CASES, Case, run};
 use super::common::at;
 use super::house::{CONTENDERS, Contender, Outcome, daemon, line_now, world};
 use std::fmt::Write as _;
+use wanctl::observe::Described;
+use wanctl::types::EventKind;
 
 /// What must hold in every row, and in some.
 fn check(case: &Case, law: &str, outcomes: &[Outcome]) {
@@ -43,7 +45,7 @@ fn row(table: &mut String, case: &Case, law: &str) {
     if std::env::var_os("WANCTL_LOUD").is_some() {
         eprintln!("{}", table.lines().last().unwrap());
         outcomes[2].told.iter().for_each(|(t, kind)| {
-            let kind = wanctl::observe::Described { kind, names: &["cable", "dsl"] };
+            let kind = Described { kind, names: &["cable", "dsl"] };
             eprintln!("    {t:.2}: {kind}");
         });
     } else {
@@ -61,6 +63,7 @@ fn trace() -> String {
     let world = world(&case.plan, 1);
     (case.act)(&world);
     let mut d = daemon(&world, &case.plan, "adaptive", Contender::Ours);
+    let mut said = None;
     let marks = (0..=9).map(|i| f64::from(i) * 0.5 - 0.5).chain([6.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0, 90.0]);
     for second in marks {
         d.run_until(at(BEGIN + second));
@@ -69,9 +72,14 @@ fn trace() -> String {
         let (_, score) = pair.scores().next().unwrap();
         let (delay, rate) = (verdict.delay(), verdict.download.rate.rate());
         let line = ["cable", "dsl"][line_now(&d)];
+        if let Some(event) = d.events().iter().find(|e| matches!(e.kind, EventKind::Steer { .. })) {
+            let kind = &event.kind;
+            said.get_or_insert_with(|| Described { kind, names: &["cable", "dsl"] }.to_string());
+        }
         writeln!(text, "| {second:.1} | {rate} | {delay} | {} | {score} | {line} |", verdict.download.state.name())
             .unwrap();
     }
+    writeln!(text, "\nAnd the log: `{}`.", said.expect("it turned")).unwrap();
     text
 }
 
