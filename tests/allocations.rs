@@ -110,7 +110,7 @@ fn a_router_that_comes_and_goes_allocates_nothing() {
 fn steering_allocates_nothing() {
     log_everything();
     let world = world(Load::Bulk);
-    let pair = "[[steering]]\nname = \"calls\"\nprimary = \"line1\"\n[[steering.alternate]]\nwan = \"line2\"\n\
+    let pair = "[[steering]]\nname = \"calls\"\nprimary = \"line1\"\ndry_run = true\n[[steering.alternate]]\nwan = \"line2\"\n\
                 rule = \"calls via line2\"";
     let config = parse(&text("http://192.168.88.1", "", pair, ["mark = 1", "mark = 2"], REFLECTORS));
     let board = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 0);

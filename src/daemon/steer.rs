@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::decide::steering::{Known, MAX_PAIRS, Pair, Signals, Word};
 use crate::measure::{MAX_CANDIDATES, Measure};
 use crate::types::{
-    Duration, EventKind, Instant, LinkStats, MAX_SWITCHES, MAX_WANS, Millis, Sample, Signal, State, SwitchId,
-    SwitchState, Text, Verdict, WanId,
+    Duration, EventKind, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, SwitchState, Text,
+    Verdict, WanId,
 };
 use wanctl_hal::{Board, Clock};
 
@@ -20,39 +20,15 @@ const NO_DELAY_MS: f64 = 15.0;
 pub struct Steering {
     pairs: heapless::Vec<Pair, MAX_PAIRS>,
     names: heapless::Vec<Text<32>, MAX_PAIRS>,
-    seam: Seam,
     /// What is remembered has changed since it was last saved.
     is_new: bool,
-}
-
-/// The only place that knows actuate's side of a switch: what is wanted goes in, what the router
-/// shows comes out.
-#[derive(Debug)]
-struct Seam {
-    wanted: [bool; MAX_SWITCHES],
-}
-
-impl Seam {
-    const fn want(&mut self, switch: SwitchId, on: bool) {
-        self.wanted[switch.index() % MAX_SWITCHES] = on;
-    }
-
-    const fn state(&self, switch: SwitchId) -> SwitchState {
-        let observed = Some(self.wanted[switch.index() % MAX_SWITCHES]);
-        SwitchState { observed, respected_until: None, refused: false }
-    }
 }
 
 impl Steering {
     /// The pairs of a configuration, with what an earlier run remembers of them.
     #[must_use]
     pub fn new(config: &Config, clock: Clock, records: &SteerRecords) -> Self {
-        let mut steering = Self {
-            pairs: heapless::Vec::new(),
-            names: heapless::Vec::new(),
-            seam: Seam { wanted: [false; MAX_SWITCHES] },
-            is_new: false,
-        };
+        let mut steering = Self { pairs: heapless::Vec::new(), names: heapless::Vec::new(), is_new: false };
         for its in config.steering.iter().take(MAX_PAIRS) {
             let mut pair = Pair::new(its.settings.clone());
             if let Some(record) = records.iter().find(|r| r.name == its.name) {
@@ -106,10 +82,9 @@ impl<B: Board> Daemon<B> {
             let _ = seen.push(signals(now, wan, self.actuator.statistics(wan.id).copied(), ceilings));
         }
         for i in 0..self.steering.pairs.len() {
-            let Steering { pairs, seam, .. } = &mut self.steering;
-            let pair = &mut pairs[i];
+            let pair = &mut self.steering.pairs[i];
             let dry_run = pair.settings().dry_run;
-            match pair.decide(now, &seen, &|switch| seam.state(switch)) {
+            match pair.decide(now, &seen, &switch_state) {
                 Some(Word::Turn(turn)) => {
                     self.steering.is_new = true;
                     self.tell(now, EventKind::Steer { turn, dry_run });
@@ -117,23 +92,18 @@ impl<B: Board> Daemon<B> {
                 Some(Word::Held(held)) => self.tell(now, EventKind::SteerHeld { held, dry_run }),
                 None => {}
             }
-            self.hand_over(i);
         }
         if self.steering.is_new {
             let records = self.steering.records(&self.config, clock);
             self.store.set_steering(records);
         }
     }
+}
 
-    /// Which switches shall be on.
-    fn hand_over(&mut self, pair: usize) {
-        let Steering { pairs, seam, .. } = &mut self.steering;
-        for alternate in &pairs[pair].settings().alternates {
-            if let Some(on) = pairs[pair].wants(alternate.switch) {
-                seam.want(alternate.switch, on);
-            }
-        }
-    }
+/// What the router shows of a switch. actuate can't turn any yet, and nothing else may be claimed:
+/// only a dry run steers.
+fn switch_state(_: SwitchId) -> SwitchState {
+    SwitchState { refused: true, ..SwitchState::default() }
 }
 
 /// What decide may look at.

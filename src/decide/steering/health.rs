@@ -174,8 +174,8 @@ impl Health {
         self.last = Some(now);
         self.reach = self.judge_reach(now, seen);
         let freshness = self.read(now, seen, settings);
-        let (state, delay) = self.from_delay(now, seen);
-        let loss = self.from_loss(elapsed, seen, state + delay, settings);
+        let (state, delay) = self.delay_points(now, seen);
+        let loss = self.loss_points(elapsed, seen, state + delay, settings);
         let known = match (seen.quality, seen.witnesses) {
             (Signal::Good, 2..) => 70.0,
             (Signal::Good, _) => 70.0 * LONE_WITNESS,
@@ -195,7 +195,7 @@ impl Health {
                 .with(Part::Loss, points(loss))
                 .with(Part::Drops, points(if rising { 10.0 * freshness } else { 0.0 }))
                 .with(Part::Queue, points(if standing { 10.0 * freshness } else { 0.0 }))
-                .with(Part::Capacity, points(self.from_capacity(now)));
+                .with(Part::Capacity, points(self.capacity_points(now)));
         }
         self.score = score;
         self.mean += (f64::from(score.total()) - self.mean) * (elapsed / MEAN_TC_S);
@@ -222,7 +222,7 @@ impl Health {
     }
 
     /// Points for state and delay. What can't be measured adds nothing, and what was fades.
-    fn from_delay(&mut self, now: Instant, seen: &Signals) -> (f64, f64) {
+    fn delay_points(&mut self, now: Instant, seen: &Signals) -> (f64, f64) {
         let good = seen.quality == Signal::Good;
         let soft_red = good && seen.state >= State::SoftRed;
         self.soft_red_since = if soft_red { Some(self.soft_red_since.unwrap_or(now)) } else { None };
@@ -251,7 +251,7 @@ impl Health {
     }
 
     /// Points for loss, beside those that the same reflectors have given for delay.
-    fn from_loss(&mut self, elapsed: f64, seen: &Signals, given: f64, settings: &Settings) -> f64 {
+    fn loss_points(&mut self, elapsed: f64, seen: &Signals, given: f64, settings: &Settings) -> f64 {
         if seen.quality == Signal::Good {
             self.loss += (seen.loss - self.loss) * (elapsed / LOSS_TC_S).min(1.0);
         }
@@ -304,7 +304,7 @@ impl Health {
     }
 
     /// The direction that lacks more.
-    fn from_capacity(&self, now: Instant) -> f64 {
+    fn capacity_points(&self, now: Instant) -> f64 {
         let of =
             |(points, at): &(f64, Instant)| points * (1.0 - now.since(*at).as_secs_f64() / CAPACITY_FADES_S).max(0.0);
         self.lacking.iter().map(of).fold(0.0, f64::max)

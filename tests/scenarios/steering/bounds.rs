@@ -1,8 +1,8 @@
 //! The promises that have a number.
 
 use super::cases::{BEGIN, CASES, Case, cut, run};
-use super::common::at;
-use super::house::{Contender, PLAN, Plan, daemon, watch, world};
+use super::common::{at, kill};
+use super::house::{Contender, PLAN, Plan, daemon, line_now, watch, world};
 use wanctl_hal::Direction;
 use wanctl_hal::sim::{Action, lock};
 
@@ -30,7 +30,7 @@ fn a_collapse_is_left_within_two_and_a_half_seconds_and_felt_a_quarter_as_much()
 fn total_loss_is_left_in_time_and_a_dip_is_none() {
     for (i, base) in (0_u32..).zip([5, 20, 50, 100, 300, 600]) {
         let plan = Plan { base_ms: [base, 25], ..PLAN };
-        for phase in 0..4 {
+        for phase in 0..if std::env::var_os("WANCTL_SOAK").is_some() { 8 } else { 2 } {
             let world = world(&plan, u64::from(i) + 1);
             if phase % 2 == 0 {
                 lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 3));
@@ -40,11 +40,28 @@ fn total_loss_is_left_in_time_and_a_dip_is_none() {
             cut(&world, 0, moment, moment + 20.0);
             let mut d = daemon(&world, &plan, "adaptive", Contender::Ours);
             let ours = watch(&mut d, &world, moment, moment + 1.0, moment + 5.0);
-            #[allow(clippy::cast_precision_loss)]
             let bound = (0.5 + 3.0 * base as f64 / 1e3).max(0.8);
             // What is left is for the router.
             let after = ours.steered_after(70.0).map(|t| t - (moment - 70.0)).unwrap();
             assert!((0.0..=bound - 0.06).contains(&after), "{base} ms, phase {phase}: {after}, {:?}", ours.told);
         }
     }
+}
+
+/// A daemon that is killed while it steers goes on where it was: not at once back, not for ever.
+#[test]
+fn a_restart_remembers() {
+    let case = case("primary is cut for 20 s, idle");
+    let world = world(&case.plan, 1);
+    (case.act)(&world);
+    let mut d = daemon(&world, &case.plan, "adaptive", Contender::Ours);
+    d.run_until(at(BEGIN + 5.0));
+    assert_eq!(line_now(&d), 1);
+    kill(d);
+    let mut d = daemon(&world, &case.plan, "adaptive", Contender::Ours);
+    let ours = watch(&mut d, &world, BEGIN + 5.0, BEGIN + 10.0, BEGIN + 60.0);
+    assert_eq!(ours.turns.len(), 1, "{:?}", ours.told);
+    // The state file has whole seconds.
+    let back = ours.returned_after(BEGIN).unwrap();
+    assert!((29.5..32.5).contains(&back), "{back}: hold-down counts from the turn, not from the restart");
 }

@@ -199,7 +199,7 @@ pub const CASES: &[Case] = &[
         name: "transfers come and go, nothing is wrong",
         plan: PLAN,
         act: |w| {
-            (0..30_u32).for_each(|i| {
+            (0..15_u32).for_each(|i| {
                 let from = 10.0 + 20.0 * f64::from(i);
                 let flows = usize::try_from(i % 5).unwrap();
                 lock(w).at(at(from), Action::Flows(0, Direction::Download, flows));
@@ -207,7 +207,7 @@ pub const CASES: &[Case] = &[
                 lock(w).at(at(from + 3.0), Action::Flows(1, Direction::Download, (flows + 2) % 4));
             });
         },
-        lasts: 540.0,
+        lasts: 240.0,
         should_steer: false,
     },
 ];

@@ -3,7 +3,7 @@
 use super::common::{at, mbps, parse};
 use std::sync::Arc;
 use wanctl::daemon::{Daemon, Setup, Store};
-use wanctl::types::{EventKind, SwitchId};
+use wanctl::types::EventKind;
 use wanctl_hal::sim::{
     LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Target, Wan, World, lock,
 };
@@ -57,7 +57,7 @@ fn config_text(plan: &Plan, law: &str, contender: Contender) -> String {
     if contender != Contender::Nobody {
         let mode = if contender == Contender::Ours { "confidence" } else { "hysteresis" };
         text += &format!(
-            "[[steering]]\nname = \"calls\"\nprimary = \"cable\"\nmode = \"{mode}\"\n\
+            "[[steering]]\nname = \"calls\"\nprimary = \"cable\"\nmode = \"{mode}\"\ndry_run = true\n\
              [[steering.alternate]]\nwan = \"dsl\"\nrule = \"calls via dsl\"\n"
         );
     }
@@ -93,7 +93,7 @@ pub fn daemon(world: &SharedWorld, plan: &Plan, law: &str, contender: Contender)
 
 /// Which line a marked connection takes that begins now.
 pub fn line_now(daemon: &Daemon<SimBoard>) -> usize {
-    usize::from(daemon.steering().is_wanted(SwitchId(0)))
+    daemon.steering().pairs().next().and_then(|(_, pair)| pair.at()).map_or(0, |alternate| alternate + 1)
 }
 
 /// What came of a run.
