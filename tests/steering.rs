@@ -274,8 +274,9 @@ fn without_a_fallback_silence_alone_takes_longer() {
 
 #[test]
 fn an_alternate_must_be_fit() {
-    let bad = |now, change: fn(Signals) -> Signals| [bloated(now), change(well(now))];
-    let cases: [(fn(Signals) -> Signals, Unfit); 5] = [
+    type Change = fn(Signals) -> Signals;
+    let bad = |now, change: Change| [bloated(now), change(well(now))];
+    let cases: [(Change, Unfit); 5] = [
         (|s| Signals { quality: Signal::WarmingUp, ..s }, Unfit::Unmeasured),
         (|s| Signals { quality: Signal::Degraded, ..s }, Unfit::Unmeasured),
         (|s| Signals { state: State::Red, delay: ms(100.0), ..s }, Unfit::Bad),
@@ -499,7 +500,7 @@ impl Watch {
 
 fn weathered(spells: &[Vec<(Mood, u32)>], seed: u8) -> Result<(), TestCaseError> {
     let alternates = u8::try_from(spells.len() - 1).unwrap();
-    let settings = Settings { dry_run: seed % 5 == 0, ..settings(alternates) };
+    let settings = Settings { dry_run: seed.is_multiple_of(5), ..settings(alternates) };
     let mut watch = Watch { settings: settings.clone(), turned: None, dead_for: 0, worse_for: 0 };
     let mut b = Bench::cold(settings.clone());
     let mut place: Vec<(usize, Instant)> = vec![(0, b.now); spells.len()];
@@ -598,7 +599,7 @@ proptest! {
             };
             let wild = Signals {
                 quality, age: Duration::from_millis(u64::from(age)), baseline: ms(delay / 2.0), delay: ms(delay), witnesses,
-                reflectors: witnesses, state, loss, has_fallback: a % 2 == 0, stats: Some(stats),
+                reflectors: witnesses, state, loss, has_fallback: a.is_multiple_of(2), stats: Some(stats),
                 rates: [Bitrate::from_bps(d), Bitrate::from_bps(e)], ceilings: [Bitrate::from_bps(e), Bitrate::from_bps(a)],
             };
             b.cycle(&[wild, well(b.now)]);

@@ -317,3 +317,38 @@ impl WanRecord {
 fn text<const N: usize>(s: &str) -> Text<N> {
     Text::try_from(s).unwrap_or_default()
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use wanctl_hal::sim::{RouterDouble, RouterSetup, SimBoard, World};
+
+    /// The fullest file there can be: eight WANs and eight pairs with the longest names and numbers.
+    #[test]
+    fn everything_fits_into_a_file() {
+        let mut board = SimBoard::new(World::new(RouterDouble::new(RouterSetup::default()), Vec::new()).share());
+        let name = "n".repeat(64);
+        let baseline = Millis::new(1.0 / 3.0).unwrap();
+        let learnt = Learnt { baseline, rates: [Bitrate::from_mbps(400_000); 2] };
+        let time = Some(4_000_000_000);
+        let pair = SteerRecord {
+            name: text(&name[..32]),
+            at: Some(text(&name)),
+            turned: time,
+            returned: time,
+            relapses: 9,
+            until: time,
+            level: 99,
+            ago: [86_400; 8].into_iter().collect(),
+            now: 4_000_000_000,
+        };
+        let mut store = Store::default();
+        store.set_steering((0..8).map(|_| pair.clone()).collect());
+        let router = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+        let wans = (0..8).map(|_| (name.as_str(), learnt));
+        assert_eq!(store.save_state(&mut board, router, wans, true), Ok(true));
+        let restored = Store::default().load_state(&mut board);
+        assert_eq!((restored.wans.len(), restored.steering.len()), (8, 8));
+        assert_eq!(restored.steering[7], pair);
+    }
+}
