@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::decide::steering::{Known, MAX_PAIRS, Pair, Signals, Word};
 use crate::measure::{MAX_CANDIDATES, Measure};
 use crate::types::{
-    Duration, EventKind, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, SwitchState, Text,
-    Verdict, WanId,
+    Duration, EventKind, FIRST_TCP, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, SwitchState,
+    Text, Verdict, WanId,
 };
 use wanctl_hal::{Board, Clock};
 
@@ -144,7 +144,9 @@ fn signals(now: Instant, wan: &Wan, stats: Option<LinkStats>, ceilings: [crate::
 fn witnesses(sample: &Sample, verdict: &Verdict) -> u8 {
     let delay = verdict.delay().get();
     let least = if delay < NO_DELAY_MS { 0.0 } else { verdict.baseline.get() + delay / 2.0 };
-    let count = sample.per_reflector.iter().flatten().filter(|rtt| rtt.get() >= least).count();
+    // A TCP connect takes another path through hosts: its time is no witness of a delay.
+    let echoes = sample.per_reflector.iter().zip(sample.candidates).filter(|(_, candidate)| *candidate < FIRST_TCP);
+    let count = echoes.filter(|(rtt, _)| rtt.is_some_and(|rtt| rtt.get() >= least)).count();
     u8::try_from(count).unwrap_or(u8::MAX)
 }
 
