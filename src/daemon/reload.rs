@@ -1,7 +1,6 @@
 //! Signals, and a new configuration between two cycles: what remains keeps what it has learnt.
 
 use super::setup::{actuator, client, ids};
-use super::steer::Steering;
 use super::{Daemon, Wan};
 use crate::config::Config;
 use crate::decide::Law;
@@ -58,7 +57,7 @@ impl<B: Board> Daemon<B> {
         let mut next = actuator(&config);
         next.inherit(&self.actuator);
         self.actuator = next;
-        self.steering = Steering::new(&config, clock, &self.steering.records(&self.config, clock));
+        self.steering = self.steering.reloaded(&self.config, &config, clock);
         if config.router != self.config.router {
             self.board.link_close();
             self.client = client(&config, self.board.entropy());

@@ -40,6 +40,23 @@ impl Steering {
         steering
     }
 
+    /// The pairs of a configuration that takes the place of another: those that stay as they are go on in
+    /// the middle of whatever they are at, the others keep what is worth keeping.
+    #[must_use]
+    pub fn reloaded(&self, old: &Config, new: &Config, clock: Clock) -> Self {
+        let mut next = Self::new(new, clock, &self.records(old, clock));
+        let names = |config: &Config| config.wans.iter().map(|wan| wan.name.clone()).collect::<Vec<_>>();
+        if names(old) == names(new) {
+            for (name, pair) in next.names.iter().zip(&mut next.pairs) {
+                let known = self.names.iter().zip(&self.pairs).find(|(known, _)| *known == name);
+                if let Some((_, known)) = known.filter(|(_, known)| known.settings() == pair.settings()) {
+                    pair.clone_from(known);
+                }
+            }
+        }
+        next
+    }
+
     /// The pairs, each with its name.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &Pair)> {
         self.names.iter().map(|name| name.as_str()).zip(&self.pairs)

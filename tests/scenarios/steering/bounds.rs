@@ -3,6 +3,7 @@
 use super::cases::{BEGIN, CASES, Case, cut, run};
 use super::common::{at, kill};
 use super::house::{Contender, PLAN, Plan, daemon, line_now, watch, world};
+use wanctl::types::EventKind;
 use wanctl_hal::Direction;
 use wanctl_hal::sim::{Action, lock};
 
@@ -64,4 +65,17 @@ fn a_restart_remembers() {
     // The state file has whole seconds.
     let back = ours.returned_after(BEGIN).unwrap();
     assert!((29.5..32.5).contains(&back), "{back}: hold-down counts from the turn, not from the restart");
+}
+
+/// A reload in the middle of the sustain time does not begin it anew.
+#[test]
+fn a_reload_goes_on_in_the_middle() {
+    let case = case("primary falls to 3 Mbit/s for 20 s");
+    let world = world(&case.plan, 1);
+    (case.act)(&world);
+    lock(&world).at(at(BEGIN + 1.5), Action::Signal(wanctl_hal::Signal::Reload));
+    let mut d = daemon(&world, &case.plan, "classic", Contender::Ours);
+    let ours = watch(&mut d, &world, BEGIN, BEGIN + 5.0, BEGIN + 5.0);
+    assert!(d.events().iter().any(|e| matches!(e.kind, EventKind::Reloaded)));
+    assert!(ours.steered_after(BEGIN).unwrap() <= 2.5, "{:?}", ours.turns);
 }

@@ -85,9 +85,10 @@ pub fn daemon(world: &SharedWorld, plan: &Plan, law: &str, contender: Contender)
     let mut board = SimBoard::new(Arc::clone(world));
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
-    let config = parse(&config_text(plan, law, contender));
+    let text = config_text(plan, law, contender);
+    let config = parse(&text);
     let router = "192.168.88.1:80".parse().unwrap();
-    let reloader = Box::new(|_: &_| Err(1));
+    let reloader = Box::new(move |_: &_| Ok(parse(&text)));
     Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"))
 }
 
