@@ -79,9 +79,10 @@ impl Steering {
         core::mem::take(&mut self.is_new)
     }
 
-    /// Whether marked connections use a WAN now, or belong there.
+    /// Whether marked connections use a WAN now, or belong there, or may have to go there at once.
     fn relies_on(&self, wan: WanId) -> bool {
-        self.pairs.iter().any(|pair| pair.wan() == wan || pair.settings().primary == wan)
+        let is_refuge = |pair: &Pair| pair.is_doubtful() && pair.settings().alternates.iter().any(|a| a.wan == wan);
+        self.pairs.iter().any(|pair| pair.wan() == wan || pair.settings().primary == wan || is_refuge(pair))
     }
 }
 

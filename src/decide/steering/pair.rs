@@ -27,6 +27,9 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Slow means that differ by fewer points are those of equally fit WANs.
 const AS_FIT: f64 = 5.0;
 
+/// A fall-back's proof that a line is up may be as old as this.
+const PROOF_IS_OLD: Duration = Duration::from_secs(3);
+
 /// What holds a switch back is told again after this time, if it still does.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -81,6 +84,8 @@ pub struct Pair {
     worse: Sustained,
     /// Of each alternate: since when it has been good enough to go to.
     steady: [Sustained; MAX_ALTERNATES],
+    /// Of each alternate: since when it has not fallen silent.
+    up: [Sustained; MAX_ALTERNATES],
     held: Option<SteerHold>,
     told: Option<(SteerHold, Instant)>,
 }
@@ -103,6 +108,7 @@ impl Pair {
             fair: Sustained::default(),
             worse: Sustained::default(),
             steady: [Sustained::default(); MAX_ALTERNATES],
+            up: [Sustained::default(); MAX_ALTERNATES],
             held: None,
             told: None,
             settings,
@@ -222,7 +228,8 @@ impl Pair {
         self.well.feed(now, up && primary <= return_at);
         let is_fair = |points: u8| u16::from(points) * 2 <= u16::from(steer_at) + u16::from(return_at);
         self.fair.feed(now, up && !red && is_fair(primary));
-        for (steady, health) in self.steady.iter_mut().zip(self.healths.iter().skip(1)) {
+        for ((steady, up), health) in self.steady.iter_mut().zip(&mut self.up).zip(self.healths.iter().skip(1)) {
+            up.feed(now, matches!(health.reach(), Reach::Up | Reach::Unmeasured));
             steady.feed(now, health.reach() == Reach::Up && is_fair(health.score().total()));
         }
         self.worse.feed(now, up && primary < steer_at && primary.saturating_add(margin) <= own && self.at.is_some());
@@ -262,7 +269,7 @@ impl Pair {
 
     fn on_primary(&mut self, now: Instant, seen: &[Signals], switches: Switches<'_>) -> Option<Word> {
         if self.health(None).reach() == Reach::Lost {
-            let alive = (0..self.settings.alternates.len()).find(|i| self.is_alive(*i, switches));
+            let alive = (0..self.settings.alternates.len()).find(|i| self.is_alive(now, *i, seen, switches));
             return match alive {
                 Some(alternate) => Some(self.turn(now, Some(alternate), SteerReason::Lost)),
                 None => self.hold(now, SteerHold::NoFitAlternate(Unfit::Lost)),
@@ -315,7 +322,7 @@ impl Pair {
         let lost = matches!(self.health(None).reach(), Reach::Lost | Reach::Unknown);
         let others = || (0..self.settings.alternates.len()).filter(|i| *i != own);
         if lost {
-            return others().find(|i| self.is_alive(*i, switches)).map(Some);
+            return others().find(|i| self.is_alive(now, *i, seen, switches)).map(Some);
         }
         let bad = self.total(None) >= self.settings.steer_at;
         let fit = others().find(|i| self.fitness(now, *i, seen, switches).is_ok());
@@ -328,11 +335,27 @@ impl Pair {
         self.settings.degrade_sustain * (100 + doubt) / 100
     }
 
-    /// Something comes through it and it can be switched to.
-    fn is_alive(&self, alternate: usize, switches: Switches<'_>) -> bool {
-        let Alternate { switch, .. } = self.settings.alternates[alternate];
+    /// Whether the WAN in use is silent, for too short a time to say.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.health(self.at).reach() == Reach::Doubtful
+    }
+
+    /// Something comes through it, as far as is known *after* the WAN in use fell silent, and it can
+    /// be switched to. When all lines fall silent at once it is the router, or our own cable; then
+    /// the one that answers first again must go on for a while.
+    fn is_alive(&self, now: Instant, alternate: usize, seen: &[Signals], switches: Switches<'_>) -> bool {
+        let Alternate { wan, switch } = self.settings.alternates[alternate];
         let usable = self.settings.dry_run || !switches(switch).refused;
-        usable && matches!(self.health(Some(alternate)).reach(), Reach::Up | Reach::Unmeasured)
+        let silence = seen.get(self.wan().index()).map_or(Duration::ZERO, |s| s.age);
+        let is_news = seen.get(wan.index()).is_some_and(|s| s.age + s.baseline.to_duration() < silence);
+        usable
+            && self.up[alternate].lasts(now, silence.min(self.settings.degrade_sustain))
+            && match self.health(Some(alternate)).reach() {
+                Reach::Up => is_news,
+                Reach::Unmeasured => silence >= PROOF_IS_OLD,
+                Reach::Unknown | Reach::Doubtful | Reach::Lost => false,
+            }
     }
 
     fn first_fit(&self, now: Instant, seen: &[Signals], switches: Switches<'_>) -> Result<usize, Unfit> {

@@ -79,3 +79,21 @@ fn a_reload_goes_on_in_the_middle() {
     assert!(d.events().iter().any(|e| matches!(e.kind, EventKind::Reloaded)));
     assert!(ours.steered_after(BEGIN).unwrap() <= 2.5, "{:?}", ours.turns);
 }
+
+/// Both lines silent at once is the router, or our own cable: nobody's loss.
+#[test]
+fn everything_silent_at_once_turns_nothing() {
+    for phase in 0..20 {
+        let world = world(&PLAN, 1);
+        if phase % 2 == 0 {
+            lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 3));
+        }
+        let moment = 100.0 + 0.027 * f64::from(phase);
+        for wan in 0..2 {
+            cut(&world, wan, moment, moment + 20.0);
+        }
+        let mut d = daemon(&world, &PLAN, "adaptive", Contender::Ours);
+        let ours = watch(&mut d, &world, moment, moment + 1.0, moment + 40.0);
+        assert!(ours.turns.is_empty(), "phase {phase}: {:?}", ours.told);
+    }
+}
