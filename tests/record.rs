@@ -44,7 +44,7 @@ impl Write for Memory {
 }
 
 fn parse(text: &str, password: &str) -> Config {
-    let env = |_: &str| Some(password.to_owned());
+    let env = |name: &str| (name == "WANCTL_ROUTER_PASSWORD").then(|| password.to_owned());
     config::parse(text, "test.toml", Path::new("."), &env).unwrap_or_else(|f| panic!("{f}")).0
 }
 

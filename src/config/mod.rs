@@ -6,6 +6,7 @@
 
 mod fault;
 mod law;
+mod observe;
 mod preset;
 mod read;
 mod router;
@@ -16,6 +17,7 @@ mod value;
 mod wan;
 
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
+pub use observe::Observe;
 pub use preset::{Direction as DirectionPreset, Link, Preset};
 pub use router::{Router, Secret, Url};
 pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};
@@ -51,6 +53,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// How to log.
     pub log_format: Format,
+    /// What can be seen, and by whom.
+    pub observe: Observe,
     /// Where to keep what must survive a restart.
     pub state_directory: PathBuf,
 }
@@ -151,6 +155,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
     let directory =
         state.text("directory").map_or_else(|| PathBuf::from("/var/lib/wanctl"), |text| context.path(&text));
     state.finish();
+    let observe = observe::read(context, &root.section("observe"));
     let router = router::read(context, &root.section("router"));
     let wans = root.sections("wan");
     if wans.is_empty() && !root.has("wan") {
@@ -180,6 +185,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         actuate,
         log_level: level,
         log_format: format,
+        observe,
         state_directory: directory,
     })
 }

@@ -5,17 +5,17 @@
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
 mod farewell;
-mod lateness;
 pub mod link;
 mod reload;
 mod report;
 mod schedule;
+mod serve;
 mod setup;
 mod steer;
 mod store;
 mod wan;
+mod watch;
 
-pub use lateness::Lateness;
 pub use setup::{Problem, Setup, ids};
 pub use steer::Steering;
 pub use store::{Restored, SteerRecord, SteerRecords, Store, Unusable};
@@ -24,12 +24,14 @@ pub use wan::Wan;
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
-use crate::observe::{EventRing, Flood};
+use crate::observe::{EventRing, Flood, Spread, Stage};
 use crate::routeros::Client;
 use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
+use serve::Endpoint;
 use wanctl_hal::{Board, Clock, EchoEvent, Ready};
+use watch::Watch;
 
 /// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
 /// follows at once.
@@ -90,8 +92,8 @@ pub struct Daemon<B: Board> {
     names: Vec<String>,
     counters: Counters,
     link_buffer: Box<[u8; LINK_BYTES]>,
-    /// Requests and connections that failed since the last good answer.
-    failures: u32,
+    watch: Watch,
+    endpoint: Endpoint,
     /// Input was left for the next wake-up, which must follow at once.
     more: bool,
     /// What has taken unusually long since the last cycle.
@@ -112,14 +114,28 @@ impl<B: Board> Daemon<B> {
 
     /// One wake-up.
     pub fn step(&mut self, ready: Ready, clock: Clock) {
+        let stopwatch = self.board.stopwatch();
+        self.watch.begin(stopwatch);
         self.receive(ready, clock.now);
+        self.lap(Stage::Receive);
         if let Some(missed) = self.schedule.due(clock.now) {
             self.measure_decide(clock.now, missed);
             self.steer(clock);
+            self.lap(Stage::Decide);
         }
         self.probe(clock.now);
+        self.lap(Stage::Probe);
         self.actuate(clock.now);
+        self.lap(Stage::Router);
         self.keep(clock);
+        self.serve(clock);
+        self.lap(Stage::Observe);
+    }
+
+    /// A stage of this wake-up is over.
+    fn lap(&mut self, stage: Stage) {
+        let stopwatch = self.board.stopwatch();
+        self.watch.lap(stage, stopwatch);
     }
 
     /// Replies → measure. Bounded; what is left is taken in the next wake-up.
@@ -154,10 +170,12 @@ impl<B: Board> Daemon<B> {
     fn measure_decide(&mut self, now: Instant, missed: u32) {
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
+        self.watch.cycle(now);
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
             let stats = actuator.statistics(wan.id);
             let verdict = wan.cycle(now, stats, &mut tell);
+            self.watch.book(wan.id, wan, now, stats);
             loaded |= wan.is_loaded(now, stats);
             curious |= verdict.curious;
             if wan.has_measured() {
@@ -228,13 +246,16 @@ impl<B: Board> Daemon<B> {
     fn settle_request(&mut self, now: Instant) {
         let Some((intent, result)) = self.client.take_outcome() else { return };
         match result {
-            Ok(_) if self.failures > 0 => {
-                self.tell(now, EventKind::RouterBack { failures: self.failures });
-                self.failures = 0;
+            Ok(exchange) => {
+                self.watch.latency.record(exchange.latency());
+                let failures = core::mem::take(&mut self.watch.failures);
+                if failures > 0 {
+                    self.tell(now, EventKind::RouterBack { failures });
+                }
             }
-            Ok(_) => {}
             Err(error) => {
-                self.failures += 1;
+                self.watch.failures += 1;
+                self.watch.error = Some(error);
                 self.tell(now, EventKind::RouterFault(error));
             }
         }
@@ -284,7 +305,7 @@ impl<B: Board> Daemon<B> {
 
     /// How late its cycles were.
     #[must_use]
-    pub const fn lateness(&self) -> &Lateness {
+    pub const fn lateness(&self) -> &Spread {
         self.schedule.lateness()
     }
 

@@ -1,7 +1,9 @@
 //! From a configuration to a loop: everything it holds is made, and sized, here.
 
 use super::schedule::Schedule;
+use super::serve::Endpoint;
 use super::steer::Steering;
+use super::watch::Watch;
 use super::{Counters, Daemon, LINK_BYTES, Reloader, SAVE_EVERY, Store, Wan};
 use crate::actuate::{Actuator, QueueSpec};
 use crate::config::{Config, QueueRef, WanConfig};
@@ -89,7 +91,8 @@ impl<B: Board> Daemon<B> {
             flood: Flood::default(),
             counters: Counters::default(),
             link_buffer: Box::new([0; LINK_BYTES]),
-            failures: 0,
+            watch: Watch::new(&config, now),
+            endpoint: Endpoint::new(&config),
             more: false,
             heavy: None,
             logged: 0,

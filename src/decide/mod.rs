@@ -38,6 +38,19 @@ pub enum Settings {
     Published(published::Settings),
 }
 
+impl Settings {
+    /// The law's name in configurations and documents.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Adaptive(_) => "adaptive",
+            Self::Classic(_) => "classic",
+            #[cfg(feature = "sim")]
+            Self::Published(_) => "published",
+        }
+    }
+}
+
 /// What survives a restart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Learnt {

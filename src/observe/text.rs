@@ -24,6 +24,7 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "contested limits",
     "the write budget",
     "wear of the router's flash",
+    "the endpoint",
     "steering",
     "steering held back",
 ];
@@ -35,6 +36,12 @@ pub struct Described<'a, N> {
     pub kind: &'a EventKind,
     /// Names of the WANs, in order.
     pub names: &'a [N],
+}
+
+/// What an event is about, in a word or two.
+#[must_use]
+pub fn about(kind: &EventKind) -> &'static str {
+    CLASSES[kind.class()]
 }
 
 /// How loud an event is.
@@ -52,6 +59,7 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::SaveFailed { .. }
         | EventKind::Steer { dry_run: false, .. }
         | EventKind::SteerHeld { dry_run: false, .. }
+        | EventKind::NotListening(_)
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
         EventKind::Confirmed { .. } | EventKind::Overrun { .. } => Level::Debug,
@@ -141,6 +149,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan)
             ),
             EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::NotListening(error) => write!(f, "nothing can look in at observe.listen: {error}"),
             EventKind::Reloaded => f.write_str("configuration read again, in force now"),
             EventKind::ReloadRefused { faults } => {
                 write!(f, "configuration refused because of {faults} faults; the old one stays in force")
@@ -176,7 +185,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
 }
 
 /// The quality of a measurement in a few words.
-const fn signal(signal: Signal) -> &'static str {
+pub(super) const fn signal(signal: Signal) -> &'static str {
     match signal {
         Signal::WarmingUp => "warming up, nothing has answered yet",
         Signal::Good => "reflectors answer",

@@ -27,6 +27,6 @@ pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault,
-    WallClock, WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_WANS, Millis, SendError,
+    TlsFault, WallClock, WanId,
 };

@@ -3,6 +3,7 @@
 use super::echo::{ClockRelation, EchoSocket, send_error};
 use super::files::StateDirectory;
 use super::link::Link;
+use super::serve::Endpoint;
 use super::sys::{self, Timer};
 use super::tcp::TcpProbes;
 use super::tls::Tls;
@@ -10,6 +11,7 @@ use crate::board::{
     BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, OpenError, ProbeSource,
     Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
+use crate::endpoint::ListenError;
 use crate::icmp::Family;
 use crate::units::{Duration, Instant};
 use core::net::SocketAddr;
@@ -59,6 +61,7 @@ pub struct LinuxBoard {
     unread: u8,
     link: Link,
     tls: Option<Tls>,
+    endpoint: Endpoint,
     directory: StateDirectory,
     clocks: ClockRelation,
 }
@@ -82,6 +85,7 @@ impl LinuxBoard {
             unread: 0,
             link: Link::default(),
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
+            endpoint: Endpoint::default(),
             directory,
             clocks: ClockRelation { offset: offset(), stepped: false },
         })
@@ -270,6 +274,30 @@ impl Board for LinuxBoard {
 
     fn link_close(&mut self) {
         self.link.close(self.poll.registry());
+    }
+
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        self.endpoint.listen(at)
+    }
+
+    fn client_accept(&mut self) -> Option<usize> {
+        self.endpoint.accept()
+    }
+
+    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
+        self.endpoint.read(client, buffer)
+    }
+
+    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
+        self.endpoint.write(client, bytes)
+    }
+
+    fn client_close(&mut self, client: usize) {
+        self.endpoint.close(client);
+    }
+
+    fn stopwatch(&mut self) -> Instant {
+        sys::monotonic()
     }
 
     fn signal(&mut self) -> Option<Signal> {

@@ -6,6 +6,7 @@ mod echo;
 mod files;
 mod link;
 pub mod resolve;
+mod serve;
 mod stdio;
 mod sys;
 mod tcp;

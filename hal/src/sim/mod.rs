@@ -27,6 +27,7 @@ mod setup;
 mod shaper;
 mod store;
 mod tls_server;
+mod visitors;
 mod wan;
 mod world;
 
@@ -42,5 +43,6 @@ pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
 pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
 pub use store::Store;
 pub use tls_server::{LiveClock, OnWrite, RouterServer, ServerSetup};
+pub use visitors::Visitors;
 pub use wan::Wan;
 pub use world::{Action, SharedWorld, World, lock};
