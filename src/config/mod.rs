@@ -12,6 +12,7 @@ mod read;
 mod router;
 #[cfg(feature = "sim")]
 pub mod scenario;
+mod steering;
 mod value;
 mod wan;
 
@@ -19,6 +20,7 @@ pub use fault::{Fault, Faults, Problem, Quantity, Warning};
 pub use observe::Observe;
 pub use preset::{Direction as DirectionPreset, Link, Preset};
 pub use router::{Router, Secret, Url};
+pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};
 pub use wan::{QueueRef, WanConfig};
 pub use wanctl_hal::Trust;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub router: Router,
     /// The WANs, in the order of the file.
     pub wans: Vec<WanConfig>,
+    /// Where latency-sensitive connections go when a WAN is bad, pair by pair.
+    pub steering: Vec<SteeringConfig>,
     /// Length of the control cycle.
     pub cycle: Duration,
     /// How eagerly to write and read.
@@ -183,10 +187,13 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
             section.warn("source", Problem::NoSource);
         }
     }
+    let names: Vec<Option<String>> = wans.iter().map(|wan| wan.peek("name").map(|(name, _)| name)).collect();
+    let steering = steering::read(root, &names);
     root.finish();
     Some(Config {
         router: router?,
         wans: read.into_iter().collect::<Option<Vec<_>>>()?,
+        steering: steering?,
         cycle,
         actuate,
         log_level: level,
@@ -238,7 +245,12 @@ fn twins(wans: &[Section<'_, '_>]) {
 /// Every key that may stand in a file, such as `wan.download.ceiling`, in alphabetical order.
 #[must_use]
 pub fn known_keys() -> Vec<String> {
-    let context = read::Context::new("[[wan]]", "", Path::new(""), &|_| None);
+    let context = read::Context::new(
+        "[[wan]]\n[[steering]]\n[[steering.alternate]]\n[steering.alternate.lease]",
+        "",
+        Path::new(""),
+        &|_| None,
+    );
     if let Some(root) = read::document(&context) {
         let _ = sections(&context, &root);
     }

@@ -11,12 +11,14 @@ mod report;
 mod schedule;
 mod serve;
 mod setup;
+mod steer;
 mod store;
 mod wan;
 mod watch;
 
 pub use setup::{Problem, Setup, ids};
-pub use store::{Restored, Store, Unusable};
+pub use steer::Steering;
+pub use store::{Restored, SteerRecord, SteerRecords, Store, Unusable};
 pub use wan::Wan;
 
 use crate::actuate::Actuator;
@@ -79,6 +81,7 @@ pub struct Daemon<B: Board> {
     config: Config,
     wans: Vec<Wan>,
     actuator: Actuator,
+    steering: Steering,
     client: Client,
     router: SocketAddr,
     schedule: Schedule,
@@ -117,6 +120,7 @@ impl<B: Board> Daemon<B> {
         self.lap(Stage::Receive);
         if let Some(missed) = self.schedule.due(clock.now) {
             self.measure_decide(clock.now, missed);
+            self.steer(clock);
             self.lap(Stage::Decide);
         }
         self.probe(clock.now);
@@ -285,6 +289,12 @@ impl<B: Board> Daemon<B> {
     #[must_use]
     pub const fn actuator(&self) -> &Actuator {
         &self.actuator
+    }
+
+    /// Where marked connections go, for tests and views.
+    #[must_use]
+    pub const fn steering(&self) -> &Steering {
+        &self.steering
     }
 
     /// What the loop has done.

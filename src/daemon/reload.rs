@@ -58,6 +58,7 @@ impl<B: Board> Daemon<B> {
         let mut next = actuator(&config);
         next.inherit(&self.actuator);
         self.actuator = next;
+        self.steering = self.steering.reloaded(&self.config, &config, clock);
         if config.router != self.config.router {
             self.board.link_close();
             self.client = client(&config, self.board.entropy());

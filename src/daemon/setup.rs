@@ -2,6 +2,7 @@
 
 use super::schedule::Schedule;
 use super::serve::Endpoint;
+use super::steer::Steering;
 use super::watch::Watch;
 use super::{Counters, Daemon, LINK_BYTES, Reloader, SAVE_EVERY, Store, Wan};
 use crate::actuate::{Actuator, QueueSpec};
@@ -60,7 +61,8 @@ impl<B: Board> Daemon<B> {
     /// [`Problem`].
     pub fn new(setup: Setup<B>) -> Result<Self, Problem> {
         let Setup { mut board, config, router, reloader, mut store, restored } = setup;
-        let now = board.clock().now;
+        let clock = board.clock();
+        let now = clock.now;
         let mut wans = Vec::with_capacity(config.wans.len());
         for (id, wan) in ids(&config) {
             board.open_wan(id, &wan.source).map_err(|e| Problem::Open(wan.name.to_string(), e))?;
@@ -79,6 +81,7 @@ impl<B: Board> Daemon<B> {
             client: client(&config, board.entropy()),
             names: wans.iter().map(|w| w.name.clone()).collect(),
             actuator,
+            steering: Steering::new(&config, clock, &restored.steering),
             wans,
             router,
             schedule: Schedule::new(config.cycle, now),

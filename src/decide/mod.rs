@@ -10,6 +10,7 @@ pub mod adaptive;
 pub mod classic;
 #[cfg(feature = "sim")]
 pub mod published;
+pub mod steering;
 
 use crate::types::{Bitrate, Instant, LinkStats, Millis, Sample, Verdict};
 

@@ -25,6 +25,8 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "the write budget",
     "wear of the router's flash",
     "the endpoint",
+    "steering",
+    "steering held back",
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -55,6 +57,8 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Repaired { .. }
         | EventKind::Budget(BudgetState::CutsOnly)
         | EventKind::SaveFailed { .. }
+        | EventKind::Steer { dry_run: false, .. }
+        | EventKind::SteerHeld { dry_run: false, .. }
         | EventKind::NotListening(_)
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
@@ -67,6 +71,8 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Suppressed { .. }
         | EventKind::Budget(BudgetState::Ample)
         | EventKind::Wear { .. }
+        | EventKind::Steer { dry_run: true, .. }
+        | EventKind::SteerHeld { dry_run: true, .. }
         | EventKind::Reloaded => Level::Info,
     }
 }
@@ -151,6 +157,26 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
             EventKind::Suppressed { class, lines } => {
                 write!(f, "{lines} more lines about {} in the last minute suppressed", CLASSES[usize::from(class)])
             }
+            EventKind::Steer { turn, dry_run } => write!(
+                f,
+                "{}new marked connections leave through {} instead of {}: {}; score of {} {}, of {} {}",
+                if dry_run { "dry run, would do: " } else { "" },
+                self.name(turn.to),
+                self.name(turn.from),
+                turn.why.text(),
+                self.name(turn.from),
+                turn.scores[0],
+                self.name(turn.to),
+                turn.scores[1],
+            ),
+            EventKind::SteerHeld { held, dry_run } => write!(
+                f,
+                "{}new marked connections stay on {} with its score of {}: {}",
+                if dry_run { "dry run: " } else { "" },
+                self.name(held.wan),
+                held.score,
+                held.hold,
+            ),
             EventKind::SaveFailed { errno } => {
                 write!(f, "state can't be saved: {}", std::io::Error::from_raw_os_error(errno))
             }

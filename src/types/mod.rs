@@ -10,6 +10,8 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod steer;
+mod switch;
 mod table;
 mod verdict;
 
@@ -20,6 +22,8 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit};
+pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
