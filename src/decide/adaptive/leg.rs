@@ -295,7 +295,9 @@ impl Leg {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
             _ => (false, false),
         };
-        self.state = state_of(view, cutting, draining);
+        // A delay is told of whoever may make it.
+        let quiet = self.usage.is_idle() && !self.is_busy();
+        self.state = if quiet { State::Green } else { state_of(view, cutting, draining) };
     }
 
     fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
