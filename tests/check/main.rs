@@ -5,4 +5,5 @@ mod console;
 mod house;
 mod mend;
 mod page;
+mod script;
 mod trust;

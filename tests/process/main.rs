@@ -4,6 +4,7 @@
 
 mod exit;
 mod house;
+mod kills;
 mod logs;
 mod look;
 #[allow(dead_code, reason = "shared with the tests on a real line")]
