@@ -13,8 +13,8 @@
 # The other line.
 :local interface "ether2"
 :local gateway "198.51.100.1"
-# What is steered, by DSCP: EF, AF41, CS5. Empty: everything.
-:local dscp "46,34,40"
+# What is steered, by DSCP: 46 is EF (calls), 34 AF41 (video). Empty: everything new.
+:local dscp "46"
 # Lease mode: instead of the rule being switched, the lists "wanctl-steer-a" and "wanctl-steer-b" are filled.
 :local lease false
 
@@ -35,13 +35,15 @@
   :if ([:len [/ip firewall mangle find comment=$comment]] = 0) do={
     /ip firewall mangle add chain=prerouting action=mark-connection new-connection-mark=wanctl-steer passthrough=yes disabled=yes comment=$comment
   }
-  /ip firewall mangle set [find comment=$comment] in-interface-list=$lan connection-state=new connection-mark=no-mark dst-address-type=!local dscp=$dscp
+  /ip firewall mangle set [find comment=$comment] in-interface-list=$lan connection-state=new connection-mark=no-mark dst-address-type=!local
+  :if ([:len $dscp] > 0) do={ /ip firewall mangle set [find comment=$comment] dscp=$dscp }
 } else={
   :foreach list in={"wanctl-steer-a"; "wanctl-steer-b"} do={
     :if ([:len [/ip firewall mangle find comment="$comment ($list)"]] = 0) do={
       /ip firewall mangle add chain=prerouting action=mark-connection new-connection-mark=wanctl-steer passthrough=yes comment="$comment ($list)"
     }
-    /ip firewall mangle set [find comment="$comment ($list)"] in-interface-list=$lan connection-state=new connection-mark=no-mark dst-address-type=!local dscp=$dscp src-address-list=$list
+    /ip firewall mangle set [find comment="$comment ($list)"] in-interface-list=$lan connection-state=new connection-mark=no-mark dst-address-type=!local src-address-list=$list
+    :if ([:len $dscp] > 0) do={ /ip firewall mangle set [find comment="$comment ($list)"] dscp=$dscp }
   }
 }
 # This one stays: it routes by the mark.

@@ -28,6 +28,15 @@ impl Console {
         Script::new(self).run(text).map(drop)
     }
 
+    /// What a menu holds, without ids: those may change.
+    pub fn rows(&self, menu: &str) -> Vec<Map<String, Value>> {
+        let rows = self.ask("GET", menu, &Map::new()).unwrap();
+        let mut rows: Vec<Map<String, Value>> =
+            rows.as_array().unwrap().iter().map(|r| r.as_object().unwrap().clone()).collect();
+        rows.iter_mut().for_each(|row| drop(row.remove(".id")));
+        rows
+    }
+
     /// The ids of the rows that meet all conditions.
     pub(super) fn find(&self, menu: &str, conditions: &[Condition]) -> Result<Vec<String>, String> {
         let rows = self.ask("GET", menu, &Map::new())?;

@@ -6,4 +6,5 @@ mod house;
 mod mend;
 mod page;
 mod script;
+mod scripts;
 mod trust;

@@ -82,7 +82,7 @@ const HARMS: [(&str, &str, &str); 20] = [
     ("/queue tree set [find name=wan1-ul] limit-at=9M", "warn", "limit-at is 9M"),
     ("/queue tree set [find name=wan1-dl] parent=ether1", "BAD", "both hang on \"ether1\""),
     (
-        "/queue tree add name=all parent=bridge max-limit=50M; set [find name=wan1-dl] parent=all",
+        "/queue tree add name=all parent=bridge max-limit=50M; /queue tree set [find name=wan1-dl] parent=all",
         "warn",
         "its parent \"all\" has 50M, less than the ceiling of 80M",
     ),

@@ -55,7 +55,17 @@ pub struct Script<'a> {
 }
 
 const VERBS: [&str; 12] = [
-    "add", "set", "enable", "disable", "remove", "print", "sign", "export-certificate", "find", "start", "stop",
+    "add",
+    "set",
+    "enable",
+    "disable",
+    "remove",
+    "print",
+    "sign",
+    "export-certificate",
+    "find",
+    "start",
+    "stop",
     "update",
 ];
 
@@ -309,13 +319,21 @@ impl<'a> Script<'a> {
                 reader.blanks(true);
                 let value = self.command(reader)?;
                 reader.blanks(true);
-                if reader.take("]") { Ok(value) } else { Err(format!("a bracket without an end: {:.40}", reader.rest())) }
+                if reader.take("]") {
+                    Ok(value)
+                } else {
+                    Err(format!("a bracket without an end: {:.40}", reader.rest()))
+                }
             }
             Some('(') => {
                 reader.next();
                 let value = self.expression(reader, 0)?;
                 reader.blanks(true);
-                if reader.take(")") { Ok(value) } else { Err(format!("a parenthesis without an end: {:.40}", reader.rest())) }
+                if reader.take(")") {
+                    Ok(value)
+                } else {
+                    Err(format!("a parenthesis without an end: {:.40}", reader.rest()))
+                }
             }
             Some('{') => self.list(reader),
             _ => {
@@ -351,7 +369,11 @@ impl<'a> Script<'a> {
                     other => return Err(format!("a backslash before {other:?}")),
                 },
                 Some('$') => {
-                    let value = if matches!(reader.peek(), Some('(' | '[')) { self.value(reader) } else { self.variable(reader) };
+                    let value = if matches!(reader.peek(), Some('(' | '[')) {
+                        self.value(reader)
+                    } else {
+                        self.variable(reader)
+                    };
                     text.push_str(&value?.text());
                 }
                 Some(c) => text.push(c),

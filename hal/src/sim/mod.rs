@@ -25,6 +25,7 @@ mod schema;
 mod serve;
 mod setup;
 mod shaper;
+mod site;
 mod store;
 mod tls_server;
 mod visitors;

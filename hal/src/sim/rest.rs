@@ -3,6 +3,7 @@
 use super::http::{Request, Response, reason};
 use super::objects::{Objects, Row, Table};
 use super::schema::{CERTIFICATE, SCHEMAS, SERVICE, Schema};
+use super::site::CONTAINER;
 use serde_json::{Map, Value};
 
 /// What the user's group allows.
@@ -67,7 +68,10 @@ impl Call<'_> {
         let path: Vec<&str> = request.path.iter().skip(1).map(String::as_str).collect();
         let table = SCHEMAS
             .iter()
-            .position(|schema| path.starts_with(schema.path))
+            .enumerate()
+            .filter(|(_, schema)| path.starts_with(schema.path))
+            .max_by_key(|(_, schema)| schema.path.len())
+            .map(|(table, _)| table)
             .ok_or_else(|| detail("no such command prefix"))?;
         let schema = &SCHEMAS[table];
         let rest = &path[schema.path.len()..];
@@ -133,6 +137,14 @@ impl Call<'_> {
                 }
                 done
             }
+            "start" | "stop" if table == CONTAINER => {
+                let (targets, _) = self.targets(table, given(request)?)?;
+                let status = if command == "start" { "running" } else { "stopped" };
+                for row in targets {
+                    self.objects.tables[table].rows[row].values.insert("status", status.to_owned());
+                }
+                done
+            }
             // Writes a file, and the double has none.
             "export-certificate" if table == CERTIFICATE => {
                 let (targets, _) = self.targets(table, given(request)?)?;
@@ -147,6 +159,10 @@ impl Call<'_> {
                 let (mut targets, _) = self.targets(table, given(request)?)?;
                 targets.sort_unstable();
                 targets.dedup();
+                let runs = |row: &usize| self.objects.tables[table].rows[*row].get("status") == "running";
+                if table == CONTAINER && targets.iter().any(runs) {
+                    return Err(detail("failure: container is running"));
+                }
                 targets.into_iter().rev().try_for_each(|row| self.remove(table, row))?;
                 done
             }
