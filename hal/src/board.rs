@@ -245,6 +245,17 @@ pub enum Signal {
     Dump,
 }
 
+/// News for whoever started the process and watches over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The loop begins.
+    Ready,
+    /// A cycle was run. Told every time; passed on as often as somebody wants to know.
+    Alive,
+    /// It was asked to stop, and puts things in order.
+    Stopping,
+}
+
 /// The files the daemon keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StoreFile {
@@ -419,6 +430,9 @@ pub trait Board {
 
     /// Takes one signal.
     fn signal(&mut self) -> Option<Signal>;
+
+    /// Tells whoever watches over the process. Does nothing where nobody does.
+    fn notify(&mut self, _notice: Notice) {}
 
     /// Reads a file of ours into `buffer`, and returns its length.
     ///

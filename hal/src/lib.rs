@@ -22,7 +22,7 @@ pub mod units;
 
 pub use board::{
     BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
-    OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
+    Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
 };
 pub use endpoint::{CLIENTS, ListenError};
 pub use units::{Bitrate, Direction, Duration, Instant, Millis, WallClock};

@@ -8,6 +8,7 @@ mod fault;
 mod law;
 mod observe;
 mod preset;
+mod process;
 mod read;
 mod router;
 #[cfg(feature = "sim")]
@@ -19,6 +20,7 @@ mod wan;
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
 pub use observe::Observe;
 pub use preset::{Direction as DirectionPreset, Link, Preset};
+pub use process::Process;
 pub use router::{Router, Secret, Url};
 pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};
 pub use wan::{QueueRef, WanConfig};
@@ -57,6 +59,8 @@ pub struct Config {
     pub observe: Observe,
     /// Where to keep what must survive a restart.
     pub state_directory: PathBuf,
+    /// As whom to run, and how urgently.
+    pub process: Process,
 }
 
 /// Reads and checks the file.
@@ -169,6 +173,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         state.text("directory").map_or_else(|| PathBuf::from("/var/lib/wanctl"), |text| context.path(&text));
     state.finish();
     let observe = observe::read(context, &root.section("observe"));
+    let process = process::read(&root.section("daemon"));
     let router = router::read(context, &root.section("router"));
     let wans = root.sections("wan");
     if wans.is_empty() && !root.has("wan") {
@@ -200,6 +205,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         log_format: format,
         observe,
         state_directory: directory,
+        process,
     })
 }
 

@@ -30,7 +30,7 @@ use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
 use serve::Endpoint;
-use wanctl_hal::{Board, Clock, EchoEvent, Ready};
+use wanctl_hal::{Board, Clock, EchoEvent, Notice, Ready};
 use watch::Watch;
 
 /// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
@@ -109,6 +109,7 @@ pub struct Daemon<B: Board> {
 impl<B: Board> Daemon<B> {
     /// Runs until a signal says stop; then leaves the router as configured, and saves the state.
     pub fn run(&mut self) {
+        self.board.notify(Notice::Ready);
         while !self.run_until(FOR_EVER) {}
     }
 
@@ -122,6 +123,7 @@ impl<B: Board> Daemon<B> {
             self.measure_decide(clock.now, missed);
             self.steer(clock);
             self.lap(Stage::Decide);
+            self.board.notify(Notice::Alive);
         }
         self.probe(clock.now);
         self.lap(Stage::Probe);

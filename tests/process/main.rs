@@ -13,5 +13,6 @@ mod netns;
 mod record;
 mod reload;
 mod rights;
+mod service;
 mod start;
 mod state;

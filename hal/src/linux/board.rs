@@ -3,13 +3,14 @@
 use super::echo::{ClockRelation, EchoSocket, send_error};
 use super::files::StateDirectory;
 use super::link::Link;
+use super::manager::Manager;
 use super::serve::Endpoint;
 use super::sys::{self, Timer};
 use super::tcp::TcpProbes;
 use super::tls::Tls;
 use crate::board::{
-    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, OpenError, ProbeSource,
-    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, Notice, OpenError,
+    ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::endpoint::ListenError;
 use crate::icmp::Family;
@@ -63,6 +64,7 @@ pub struct LinuxBoard {
     tls: Option<Tls>,
     endpoint: Endpoint,
     directory: StateDirectory,
+    manager: Option<Manager>,
     clocks: ClockRelation,
 }
 
@@ -87,6 +89,7 @@ impl LinuxBoard {
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
             endpoint: Endpoint::default(),
             directory,
+            manager: None,
             clocks: ClockRelation { offset: offset(), stepped: false },
         })
     }
@@ -112,6 +115,11 @@ impl LinuxBoard {
         self.poll.registry().register(&mut SourceFd(&wake.as_raw_fd()), SIGNAL, Interest::READABLE)?;
         self.signals = Some(Signals { wake, flags: flags.map(|(_, signal, flag)| (signal, flag)) });
         Ok(())
+    }
+
+    /// From now on the service manager is told, if the environment names one.
+    pub fn answer_to_manager(&mut self) {
+        self.manager = Manager::from_environment();
     }
 
     /// Whether a WAN has a probe socket for IPv4, and for IPv6.
@@ -305,6 +313,12 @@ impl Board for LinuxBoard {
         let mut drain = [0; 64];
         while signals.wake.read(&mut drain).is_ok_and(|n| n > 0) {}
         signals.flags.iter().find(|(_, flag)| flag.swap(false, Ordering::AcqRel)).map(|(signal, _)| *signal)
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        if let Some(manager) = &mut self.manager {
+            manager.tell(notice);
+        }
     }
 
     fn load(&mut self, file: StoreFile, buffer: &mut [u8]) -> Result<usize, StoreError> {

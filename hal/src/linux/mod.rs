@@ -6,6 +6,8 @@ mod echo;
 mod fetch;
 mod files;
 mod link;
+mod manager;
+pub mod process;
 pub mod resolve;
 mod serve;
 mod stdio;

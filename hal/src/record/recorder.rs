@@ -4,8 +4,8 @@ use super::entry::{Entry, Io};
 use super::file::Tape;
 use super::veil::Veil;
 use crate::board::{
-    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource, Ready,
-    SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, Notice, OpenError, ProbeSource,
+    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::endpoint::ListenError;
 use crate::units::Instant;
@@ -201,6 +201,10 @@ impl<B: Board> Board for Recorder<B> {
         let content = result.map(|length| buffer[..length.min(buffer.len())].into());
         self.put(&Entry::Load { file, result: content });
         result
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.inner.notify(notice);
     }
 
     fn store(&mut self, file: StoreFile, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
