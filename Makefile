@@ -6,8 +6,10 @@
 # make soak    the full counts, hours
 # make cake    the test on a real queue with the real CAKE, in user-mode Linux (root, Debian)
 # make recordings   makes the recorded test runs anew, after a change on purpose
+# make deb     a Debian package of a build for this machine (PROGRAM=… ARCHITECTURE=… for another) into dist/
+# make tar     the same as a tar for OpenWrt
 # make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
-.PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings
+.PHONY: deb tar demo test check bench suite soak cake fuzz compiler tools clean recordings
 CARGO ?= cargo
 
 compiler:
@@ -76,6 +78,14 @@ cake: tools
 	@command -v linux.uml >/dev/null && command -v insmod >/dev/null || { apt-get update -qq && apt-get install -y -qq user-mode-linux kmod; }
 	$(CARGO) test --no-run --test real_line
 	tests/real_line/uml.sh $$($(CARGO) test --no-run --test real_line 2>&1 | sed -n 's/.*(\(.*real_line-[^)]*\)).*/\1/p') --nocapture
+
+# Without PROGRAM, a build in the size profile for this machine; ARCHITECTURE is Debian's word (armhf), or for the tar any.
+PROGRAM ?= $(or $(CARGO_TARGET_DIR),target)/dist/wanctl
+ARCHITECTURE ?= $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+deb tar: compiler
+	@[ "$(origin PROGRAM)" != file ] || $(CARGO) build --profile dist --no-default-features
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
+	  cross/units/package.sh $@ $(PROGRAM) $(ARCHITECTURE) dist
 
 clean:
 	$(CARGO) clean
