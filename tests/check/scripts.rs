@@ -353,3 +353,56 @@ fn uninstall_leaves_what_was_there_before() {
         }
     }
 }
+
+const PAGE: &str = include_str!("../../docs/install.md");
+
+/// A line of the page on the console; `/import` runs the script as its reader has made it.
+fn type_in(console: &mut Console, command: &str) {
+    let script = match command.strip_prefix("/import ") {
+        None => command.to_owned(),
+        Some("install.rsc") => install(),
+        Some("queues.rsc") => QUEUES.to_owned(),
+        Some("deadman.rsc") => with(DEADMAN, &[("steering", "\"\"")]),
+        Some("uninstall.rsc") => with(UNINSTALL, &[("queues", "true")]),
+        Some(other) => panic!("the page imports {other}"),
+    };
+    console.run(&script).unwrap_or_else(|error| panic!("{command}: {error}"));
+}
+
+#[test]
+fn the_page_on_installing_is_typed_in_from_top_to_bottom() {
+    for version in ["7.16", "7.20.6", "7.24.5"] {
+        let mut console = router(version);
+        let before = state(&console);
+        let (mut inside, mut typed) = (false, 0);
+        for line in PAGE.lines().map(str::trim) {
+            match line {
+                "```ros" => inside = true,
+                "```" => inside = false,
+                command if inside => {
+                    type_in(&mut console, command);
+                    typed += 1;
+                    if command.starts_with("/tool netwatch enable") {
+                        // Installed and upgraded.
+                        assert_eq!(told(&console, "/container", &["status"]), ["status=running"], "{version}");
+                        assert_eq!(told(&console, "/tool/netwatch", &["disabled"]), ["disabled=false"]);
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(typed >= 12, "{typed}");
+        console.run("/ip service set www address=127.0.0.0/8,192.168.0.0/16").unwrap();
+        for (before, after) in before.into_iter().zip(state(&console)) {
+            assert_eq!(before, after, "{version}");
+        }
+    }
+}
+
+#[test]
+fn no_way_to_install_has_more_than_ten_steps() {
+    for way in PAGE.split("\n## ").filter(|part| part.starts_with(['A', 'B', 'C'])) {
+        let steps = way.lines().filter(|l| l.split_once(". ").is_some_and(|(n, _)| n.parse::<u32>().is_ok())).count();
+        assert!((5..=10).contains(&steps), "{steps}: {way:.40}");
+    }
+}
