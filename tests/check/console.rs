@@ -82,23 +82,23 @@ impl Console {
             return Err("finds nothing".to_owned());
         }
         for target in targets {
-            let id = if target.starts_with('*') { target.clone() } else { self.named(menu, target)? };
-            let mut body = body.clone();
-            if verb == "set" {
-                self.ask("PATCH", &format!("{menu}/{id}"), &body)?;
-            } else {
-                body.insert(".id".into(), id.into());
-                self.ask("POST", &format!("{menu}/{verb}"), &body)?;
+            for id in if target.starts_with('*') { vec![target.clone()] } else { self.named(menu, target)? } {
+                let mut body = body.clone();
+                if verb == "set" {
+                    self.ask("PATCH", &format!("{menu}/{id}"), &body)?;
+                } else {
+                    body.insert(".id".into(), id.into());
+                    self.ask("POST", &format!("{menu}/{verb}"), &body)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// The id of the first row of this name: of the live connections of a service, that is the one
-    /// that can be changed.
-    fn named(&self, menu: &str, name: &str) -> Result<String, String> {
+    /// The ids of all rows of this name: of a service, live connections as well.
+    fn named(&self, menu: &str, name: &str) -> Result<Vec<String>, String> {
         let ids = self.find(menu, &[("name".to_owned(), '=', name.to_owned())])?;
-        ids.into_iter().next().ok_or_else(|| "finds nothing".to_owned())
+        if ids.is_empty() { Err("finds nothing".to_owned()) } else { Ok(ids) }
     }
 
     fn ask(&self, method: &str, menu: &str, body: &Map<String, Value>) -> Result<Value, String> {

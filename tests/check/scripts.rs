@@ -392,7 +392,7 @@ fn the_page_on_installing_is_typed_in_from_top_to_bottom() {
             }
         }
         assert!(typed >= 12, "{typed}");
-        console.run("/ip service set www address=127.0.0.0/8,192.168.0.0/16").unwrap();
+        console.run("/ip service set www address=127.0.0.0/8,192.168.0.0/16 disabled=yes").unwrap();
         for (before, after) in before.into_iter().zip(state(&console)) {
             assert_eq!(before, after, "{version}");
         }
