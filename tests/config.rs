@@ -100,7 +100,7 @@ fn examples_are_accepted() {
             seen += 1;
         }
     }
-    assert_eq!(seen, Link::NAMES.len() + 3);
+    assert_eq!(seen, Link::NAMES.len() + 4);
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn health_says_failed_only_when_the_control_has_failed() {
     d.run_until(now + Duration::from_secs(70));
     let (status, _, body) = ask(&world, &mut d, "GET /health HTTP/1.1");
     assert!(status.contains("503") && body.contains("has shown no limit for"), "{status} {body}");
+    assert!(ask(&world, &mut d, "GET / HTTP/1.1").0.contains("503"), "the router's dead man's switch asks here");
     d.run_until(now + Duration::from_secs(320));
     assert_eq!(json(&world, &mut d, "/health")["status"], "ok");
 }
@@ -246,7 +247,11 @@ fn without_the_token_only_health_is_told() {
     assert!(status.contains("401") && headers.contains("WWW-Authenticate: Bearer"), "{status}");
     let right = "GET /status HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef";
     assert!(ask(&world, &mut d, right).0.contains("200"));
-    assert!(ask(&world, &mut d, "GET /health HTTP/1.1").0.contains("200"));
+    // The root is what RouterOS's netwatch asks for, which shows no token.
+    for open in ["GET /health HTTP/1.1", "GET / HTTP/1.1"] {
+        let (status, _, text) = ask(&world, &mut d, open);
+        assert!(status.contains("200") && text.starts_with('{') && text.contains("\"ok\""), "{status} {text}");
+    }
 }
 
 /// Hundreds of clients that say nothing, say it slowly, say nonsense, or never listen.

@@ -2,15 +2,15 @@
 # steering is switched off. While all is well it writes nothing. Nothing happens when wanctl is back:
 # it sees what was done, by the comment, and takes over. May be run as often as you like.
 #
-# netwatch can ask for nothing but the root of a server, so wanctl's page of health must be there
-# (`docs/install.md`). Asking every ten seconds; one answer that is missing or not 200 will do.
+# netwatch can ask for nothing but the root of a server, so wanctl answers there as at /health; it needs
+# [observe] listen = "172.17.0.2:9178" in wanctl.toml. Asking every ten seconds; one answer that is missing or not 200 will do.
 #
 # Set the variables, copy the file to the router, then: /import deadman.rsc
 # (Don't paste it into a terminal: there, variables end with their line.)
 
 # Where wanctl answers.
 :local host "172.17.0.2"
-:local port 9099
+:local port 9178
 # The rates that are right when nobody measures, per queue.
 :local limits {
   {"queue"="wan1-download"; "rate"="200M"};

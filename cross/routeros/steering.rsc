@@ -6,7 +6,7 @@
 # Set the variables, copy the file to the router, then: /import steering.rsc
 # (Don't paste it into a terminal: there, variables end with their line.)
 
-# The comment of the switched rule, as in wanctl.toml.
+# The comment of the switched rule, as in wanctl.toml (steering.alternate.rule).
 :local comment "wanctl: steer wan2"
 # Interface list of the LAN, as in the default configuration.
 :local lan "LAN"
@@ -15,7 +15,8 @@
 :local gateway "198.51.100.1"
 # What is steered, by DSCP: 46 is EF (calls), 34 AF41 (video). Empty: everything new.
 :local dscp "46"
-# Lease mode: instead of the rule being switched, the lists "wanctl-steer-a" and "wanctl-steer-b" are filled.
+# Lease mode: instead of the rule being switched, the lists "wanctl-steer-a" and "wanctl-steer-b" are filled
+# (steering.alternate.lease.lists).
 :local lease false
 
 :local table "wanctl-steer"

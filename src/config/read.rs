@@ -250,15 +250,6 @@ impl<'a, 'c> Section<'a, 'c> {
         text.map(str::to_owned)
     }
 
-    /// `true` or `false`.
-    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
-        let flag = self.get(key)?.get_ref().as_bool();
-        if flag.is_none() {
-            self.fault(key, Problem::not_a("true or false"));
-        }
-        flag
-    }
-
     /// A string that must be there.
     pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<String> {
         if !self.has(key) {

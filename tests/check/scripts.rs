@@ -316,7 +316,7 @@ fn the_dead_mans_switch_sets_safe_limits_and_ends_steering() {
     }
     console.run("/ip firewall mangle enable [find comment=\"wanctl: steer wan2\"]").unwrap();
     let names = ["host", "port", "type", "http-codes", "up-script", "disabled"];
-    let watch = "host=172.17.0.2 port=9099 type=http-get http-codes=200 up-script= disabled=false";
+    let watch = "host=172.17.0.2 port=9178 type=http-get http-codes=200 up-script= disabled=false";
     assert_eq!(told(&console, "/tool/netwatch", &names), [watch]);
     // What netwatch does when nobody answers.
     let down = console.rows("/tool/netwatch")[0]["down-script"].as_str().unwrap().to_owned();

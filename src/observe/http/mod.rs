@@ -249,7 +249,8 @@ impl Server {
     fn begin_answer(&mut self, place: usize, now: Instant, request: Request, facts: &dyn Facts) {
         self.counters.requests += 1;
         let failed = match request.page {
-            Page::Health => judge(facts) == Health::Failed,
+            // RouterOS's netwatch can ask for no other path than the root.
+            Page::Health | Page::Index => judge(facts) == Health::Failed,
             Page::Ready => !super::pages::is_ready(facts),
             _ => false,
         };
