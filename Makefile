@@ -6,6 +6,8 @@
 # make soak    the full counts, hours
 # make cake    the test on a real queue with the real CAKE, in user-mode Linux (root, Debian)
 # make recordings   makes the recorded test runs anew, after a change on purpose
+# make deb     a Debian package of a build for this machine (PROGRAM=… ARCHITECTURE=… for another) into dist/
+# make tar     the same as a tar for OpenWrt
 # make fuzz    one fuzz target (TARGET=router_input RUNS=10000000), minutes to hours
 # make dist    the release files of all targets in dist/ (TARGETS=... for some): programs, bills of materials, sums
 # make image   the same, and a container image of each
@@ -13,7 +15,7 @@
 # make reproducible   builds a commit in two places and compares
 # make release   all of that, of a clean tree
 .PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings cross dist image image-tools image-test \
-  shipped reproducible figures release
+  shipped reproducible figures release deb tar
 CARGO ?= cargo
 
 compiler:
@@ -25,6 +27,14 @@ compiler:
 tools: compiler
 	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
+	@$(MAKE) --no-print-directory $(CLIENTS)
+
+# Public clients of RouterOS's REST API, for the test of the double (tests/double), in an environment of their own.
+CLIENTS = target/clients/installed
+$(CLIENTS): tests/double/requirements.txt
+	@python3 -c "import ensurepip" 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || true
+	@python3 -m venv target/clients && target/clients/bin/pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@ || \
+	  { rm -rf target/clients; echo "python3 with venv, or the Python package index, is missing; tests/double will say so" >&2; }
 
 demo: compiler
 	@echo "Building wanctl (the first time this takes a minute or two)..."
@@ -117,6 +127,13 @@ release:
 	$(MAKE) check test image image-test
 	$(MAKE) reproducible
 	@cat $(DIST)/SHA256SUMS
+# Without PROGRAM, a build in the size profile for this machine; ARCHITECTURE is Debian's word (armhf), or for the tar any.
+PROGRAM ?= $(or $(CARGO_TARGET_DIR),target)/dist/wanctl
+ARCHITECTURE ?= $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+deb tar: compiler
+	@[ "$(origin PROGRAM)" != file ] || $(CARGO) build --profile dist --no-default-features
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
+	  cross/units/package.sh $@ $(PROGRAM) $(ARCHITECTURE) dist
 
 clean:
 	$(CARGO) clean

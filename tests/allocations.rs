@@ -10,7 +10,8 @@ mod two_wans;
 use meter::{CountingAllocator, Metered, allocations, first_allocation};
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
-use two_wans::{CYCLE, Load, daemon, daemon_on, run, world};
+use two_wans::{CYCLE, Load, REFLECTORS, daemon, daemon_on, parse, run, text, world};
+use wanctl::daemon::{Daemon, Restored, Setup, Store};
 use wanctl::observe;
 use wanctl_hal::record::{Recorder, Tape};
 use wanctl_hal::sim::{Action, Fault, SimBoard, lock};
@@ -101,6 +102,32 @@ fn a_router_that_comes_and_goes_allocates_nothing() {
     }
     let (own, _) = allocations(|| run(&mut d, &world, 1_200));
     assert!(d.counters().connections >= connections + 3);
+    assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
+}
+
+/// Steering from the first sign of trouble to the return: scores, turns, what is told and saved of them.
+#[test]
+fn steering_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Bulk);
+    let pair = "[[steering]]\nname = \"calls\"\nprimary = \"line1\"\ndry_run = true\n[[steering.alternate]]\nwan = \"line2\"\n\
+                rule = \"calls via line2\"";
+    let config = parse(&text("http://192.168.88.1", "", pair, ["mark = 1", "mark = 2"], REFLECTORS));
+    let board = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 0);
+    let router = "192.168.88.1:80".parse().unwrap();
+    let (store, restored, reloader) = (Store::default(), Restored::default(), Box::new(|_: &_| Err(1)));
+    let mut d =
+        Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"));
+    run(&mut d, &world, 600);
+    let soon = lock(&world).now() + Duration::from_millis(1);
+    lock(&world).at(soon, Action::Connected(0, false));
+    lock(&world).at(soon + Duration::from_secs(10), Action::Connected(0, true));
+    let is_steered = |d: &Daemon<_>| d.steering().pairs().any(|(_, pair)| pair.at().is_some());
+    let (going, _) = allocations(|| run(&mut d, &world, 100));
+    assert!(is_steered(&d));
+    let (returning, _) = allocations(|| run(&mut d, &world, 2_400));
+    assert!(!is_steered(&d));
+    let own = going + returning;
     assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
 }
 

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use wanctl::config::{self, Config, Faults, Link, Problem, Trust, Warning};
+use wanctl::config::{self, Config, Faults, Link, Means, Problem, Trust, Warning};
+use wanctl::decide::steering::Mode;
 use wanctl::decide::{Settings, classic};
 use wanctl::types::{Bitrate, Duration, Menu, Millis};
 
@@ -99,7 +100,7 @@ fn examples_are_accepted() {
             seen += 1;
         }
     }
-    assert_eq!(seen, Link::NAMES.len() + 2);
+    assert_eq!(seen, Link::NAMES.len() + 4);
 }
 
 #[test]
@@ -326,6 +327,172 @@ fn several_wans_need_a_source_each() {
     assert!(told[1].starts_with("wanctl.toml:5: wan \"cable\".source: there are several WANs"), "{told:?}");
 }
 
+const STEERING: &str = r#"
+[[wan]]
+name = "dsl"
+link = "dsl"
+source = "172.17.0.3"
+simple_queue = "wan2"
+[wan.download]
+ceiling = "95M"
+[wan.upload]
+ceiling = "18M"
+
+[[steering]]
+name = "calls"
+primary = "cable"
+
+[[steering.alternate]]
+wan = "dsl"
+rule = "calls via dsl"
+"#;
+
+/// `GOOD` with a second WAN and a pair, of which `new` stands for `old`.
+fn steered(old: &str, new: &str) -> String {
+    assert!(STEERING.contains(old), "{old}");
+    format!("{}{}", changed("link = ", "source = \"172.17.0.2\"\nlink = "), STEERING.replacen(old, new, 1))
+}
+
+#[test]
+fn a_pair_needs_little() {
+    let config = good(&steered("", ""));
+    let pair = &config.steering[0];
+    let s = &pair.settings;
+    assert_eq!((s.primary.index(), s.alternates[0].wan.index(), s.alternates[0].switch.0), (0, 1, 0));
+    assert_eq!((s.mode, s.dry_run, s.steer_at, s.return_at, s.margin), (Mode::Confidence, false, 55, 20, 15));
+    let spans = [s.degrade_sustain, s.recover_sustain, s.hold_down, s.brake_window, s.brake_hold, s.brake_longest];
+    assert_eq!(spans.map(|d| d.as_secs()), [2, 3, 30, 300, 60, 960]);
+    assert_eq!((s.brake_toggles, s.usable, s.headroom), (4, 0.3, Bitrate::from_mbps(1)));
+    assert_eq!(pair.respect_hand, Duration::from_secs(600));
+    let comment = "calls via dsl".parse().unwrap();
+    assert_eq!(pair.means, [Means::Rule { comment, comment6: None }]);
+    assert!(good(GOOD).steering.is_empty());
+}
+
+#[test]
+fn every_key_of_a_pair_has_its_effect() {
+    let more = "primary = \"cable\"\ndry_run = true\nsteer_at = 60\nreturn_at = 30\nmargin = 5\nusable = 0.5\n\
+                headroom = \"3M\"\ndegrade_sustain = \"4s\"\nrecover_sustain = \"5s\"\nhold_down = \"6s\"\n\
+                brake_toggles = 3\nbrake_window = \"7m\"\nbrake_hold = \"8s\"\nbrake_longest = \"9s\"\n\
+                respect_hand = \"10s\"";
+    let config = good(&steered("primary = \"cable\"", more));
+    let (s, hand) = (&config.steering[0].settings, config.steering[0].respect_hand);
+    assert_eq!((s.dry_run, s.steer_at, s.return_at, s.margin, s.brake_toggles), (true, 60, 30, 5, 3));
+    assert_eq!((s.usable, s.headroom), (0.5, Bitrate::from_mbps(3)));
+    let spans =
+        [s.degrade_sustain, s.recover_sustain, s.hold_down, s.brake_window, s.brake_hold, s.brake_longest, hand];
+    assert_eq!(spans.map(|d| d.as_secs()), [4, 5, 6, 420, 8, 9, 10]);
+    let rule = good(&steered("primary = \"cable\"", "primary = \"cable\"\nmode = \"hysteresis\""));
+    let s = &rule.steering[0].settings;
+    assert_eq!(
+        (s.mode, s.degrade_sustain, s.recover_sustain.as_millis()),
+        (Mode::Hysteresis, Duration::from_secs(1), 7500)
+    );
+    let lease = "lease = { lists = [\"a\", \"b\"], prefixes = [\"192.168.88.0/24\", \"fd00::/8\"] }";
+    let config = good(&steered("rule = \"calls via dsl\"", lease));
+    let Means::Lease { lists, prefixes } = &config.steering[0].means[0] else { panic!("a lease") };
+    assert_eq!((lists[0].as_str(), lists[1].as_str(), prefixes[1].to_string()), ("a", "b", "fd00::/8".to_owned()));
+    let both = good(&steered("rule = \"calls via dsl\"", "rule = \"x\"\nrule6 = \"y\""));
+    let Means::Rule { comment6, .. } = &both.steering[0].means[0] else { panic!("a rule") };
+    assert_eq!(comment6.as_deref(), Some("y"));
+}
+
+#[test]
+fn faults_of_a_pair() {
+    let told = |old: &str, new: &str| {
+        let faults = parse(&steered(old, new)).expect_err(new);
+        assert_eq!(faults.faults.len(), 1, "{faults}");
+        let told = faults.to_string();
+        told.lines().next().unwrap().split_once(": ").unwrap().1.to_owned()
+    };
+    let alternate = "steering \"calls\".alternate[0]";
+    for (old, new, expected) in [
+        ("name = \"calls\"\n", "", "steering[0].name: missing: for example name = \"calls\""),
+        ("primary = \"cable\"", "", "steering \"calls\".primary: missing: the name of a [[wan]]: \"cable\", \"dsl\""),
+        (
+            "primary = \"cable\"",
+            "primary = \"x\"",
+            "steering \"calls\".primary = \"x\": must be the name of a [[wan]]: \"cable\", \"dsl\"",
+        ),
+        (
+            "wan = \"dsl\"",
+            "wan = \"cable\"",
+            &format!("{alternate}.wan = \"cable\": this is the primary itself; name another WAN"),
+        ),
+        (
+            "rule = \"calls via dsl\"",
+            "",
+            &format!(
+                "{alternate}.rule: missing: the exact comment of a mangle rule on the router (or lease = {{ lists = …, prefixes = … }})"
+            ),
+        ),
+        (
+            "primary = \"cable\"",
+            "primary = \"cable\"\nsteer_at = 20",
+            "steering \"calls\".steer_at = 20: out of order: return_at 20 < steer_at 20 must hold",
+        ),
+        (
+            "primary = \"cable\"",
+            "primary = \"cable\"\nsteer_at = 101",
+            "steering \"calls\".steer_at = 101: must be between 1 and 100",
+        ),
+        (
+            "primary = \"cable\"",
+            "primary = \"cable\"\ndry_run = 1",
+            "steering \"calls\".dry_run = 1: must be true or false",
+        ),
+        (
+            "primary = \"cable\"",
+            "primary = \"cable\"\nbrake_hold = \"1h\"",
+            "steering \"calls\".brake_hold = \"1h\": out of order: brake_hold 3600s <= brake_longest 960s must hold",
+        ),
+        (
+            "primary = \"cable\"",
+            "primary = \"cable\"\nmod = \"x\"",
+            "steering \"calls\".mod: unknown key; did you mean \"mode\"?",
+        ),
+        ("rule =", "rle = 1\nrule =", &format!("{alternate}.rle: unknown key; did you mean \"rule\"?")),
+        (
+            "rule = \"calls via dsl\"",
+            "lease = { lists = [\"a\"], prefixes = [\"10.0.0.0/8\"] }",
+            &format!(
+                "{alternate}.lease.lists = [\"a\"]: missing: two address lists, renewed in turn: lists = [\"wanctl-calls-a\", \"wanctl-calls-b\"]"
+            ),
+        ),
+        (
+            "rule = \"calls via dsl\"",
+            "lease = { lists = [\"a\", \"b\"], prefixes = [\"10.0.0.1/8\"] }",
+            &format!(
+                "{alternate}.lease.prefixes = [\"10.0.0.1/8\"]: must be a list of networks of the LAN, such as [\"192.168.88.0/24\"]; \"10.0.0.1/8\" is none"
+            ),
+        ),
+        (
+            "rule = \"calls via dsl\"",
+            "rule = \"x\"\nlease = { lists = [\"a\", \"b\"], prefixes = [\"10.0.0.0/8\"] }",
+            &format!("{alternate}.rule = \"x\": rule and lease are two ways of doing the same; give one of them"),
+        ),
+        (
+            "rule = \"calls via dsl\"",
+            "rule6 = \"x\"\nlease = { lists = [\"a\", \"b\"], prefixes = [\"10.0.0.0/8\"] }",
+            &format!("{alternate}.rule6 = \"x\": goes with rule; a lease serves IPv6 by prefixes of IPv6"),
+        ),
+        (
+            "[[steering.alternate]]\nwan = \"dsl\"\nrule = \"calls via dsl\"",
+            "",
+            "steering \"calls\".alternate: missing: add at least one [[steering.alternate]] with wan = and rule = (or lease =)",
+        ),
+    ] {
+        assert_eq!(told(old, new), expected, "{new}");
+    }
+    let twice = "rule = \"calls via dsl\"\n[[steering]]\nname = \"calls\"\nprimary = \"dsl\"\n[[steering.alternate]]\n\
+                 wan = \"cable\"\nrule = \"calls via dsl\"";
+    let faults = parse(&steered("rule = \"calls via dsl\"", twice)).unwrap_err().to_string();
+    assert!(faults.contains("this name is used already") && faults.contains("this rule is used already"), "{faults}");
+    let (_, warnings) =
+        parse(&steered("primary = \"cable\"", "primary = \"cable\"\nmode = \"hysteresis\"\nmargin = 3")).unwrap();
+    assert!(warnings.iter().any(|w| w.to_string().contains("margin") && w.to_string().contains("hysteresis")));
+}
+
 #[test]
 fn exit_rates_are_asked_for_and_kept_in_range() {
     let rate = changed("user = ", "exit = \"rate\"\nuser = ");
@@ -440,7 +607,7 @@ fn line() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         4 => (prop::sample::select(keys), value).prop_map(|(key, value)| format!("{key} = {value}")),
-        1 => prop::sample::select(vec!["[router]", "[[wan]]", "[wan.download]", "[wan.upload]", "[loop]", "[log]"])
+        1 => prop::sample::select(vec!["[router]", "[[wan]]", "[wan.download]", "[wan.upload]", "[loop]", "[log]", "[[steering]]", "[[steering.alternate]]"])
             .prop_map(str::to_owned),
     ]
 }

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 use wanctl::measure::{Change, Counters, Measure, Pace, ReplyVerdict, Settings};
 use wanctl::types::{
-    Duration, EchoReply, EchoRequest, Instant, Millis, Sample, SendError, Signal, SilenceMode, Source,
+    Duration, EchoReply, EchoRequest, FIRST_TCP, Instant, Millis, Sample, SendError, Signal, SilenceMode, Source,
 };
 
 const CYCLE: Duration = Duration::from_millis(50);
@@ -393,7 +393,7 @@ fn silence_is_all_probes_overdue_by_three_cycles_or_srtt_and_four_rttvar() {
 }
 
 #[test]
-fn tcp_starts_in_the_first_silent_cycle_and_its_time_never_is_a_sample() {
+fn tcp_starts_in_the_first_silent_cycle_and_its_time_is_told_apart() {
     for silence in [SilenceMode::Degrade, SilenceMode::Hold, SilenceMode::Last] {
         let targets = ["192.0.2.1:443", "192.0.2.2:443"].map(|t| t.parse().unwrap());
         let mut bench = Bench::new(Settings {
@@ -402,9 +402,16 @@ fn tcp_starts_in_the_first_silent_cycle_and_its_time_never_is_a_sample() {
             gateway: Some(host(99)),
             ..settings(3, 3)
         });
-        for sample in bench.run(ms(2_000), |_, r| answer(r, ms(20))) {
-            assert!(sample.source == Source::Icmp && bench.measure.poll_tcp(sample.at).is_none());
+        let mut learnt = 0;
+        for sample in bench.run(ms(25_000), |_, r| answer(r, ms(20))) {
+            assert_eq!(sample.source, Source::Icmp);
+            if let Some((slot, target)) = bench.measure.poll_tcp(sample.at) {
+                assert_eq!(target, targets[usize::from(slot)]);
+                bench.measure.tcp_result(sample.at + ms(5), slot, Ok(ms(5)));
+                learnt += 1;
+            }
         }
+        assert_eq!(learnt, 2, "one at once and one every 20 s, to learn how far the targets are");
         let mut connects = Vec::new();
         for _ in 0..200 {
             let gateway = |_: Instant, r: &EchoRequest| if r.to == host(99) { answer(r, ms(3)) } else { Ok(vec![]) };
@@ -420,11 +427,13 @@ fn tcp_starts_in_the_first_silent_cycle_and_its_time_never_is_a_sample() {
             }
             assert!(sample.rtt.is_none() || is(sample.rtt, 20.0), "{silence:?}: {sample:?}");
         }
-        assert!((18..=22).contains(&connects.len()), "two a second: {}", connects.len());
+        assert!((38..=42).contains(&connects.len()), "four a second: {}", connects.len());
         assert!(is(bench.measure.tcp_time(bench.now), 7.0));
         let sample = bench.measure.sample(bench.now);
         assert_eq!((sample.signal, sample.source), (Signal::Degraded, Source::TcpConnect), "{silence:?}");
         assert_eq!(sample.rtt.is_some(), silence == SilenceMode::Last, "{silence:?}");
+        assert_eq!(sample.candidates[..2], [FIRST_TCP, FIRST_TCP + 1]);
+        assert!(is(sample.per_reflector[0], 7.0) && is(sample.per_reflector[1], 7.0) && sample.waiting[0].is_none());
         let pings = bench.sent.iter().filter(|(_, r)| r.to == host(99)).count();
         assert!((35..=42).contains(&pings), "the gateway, four times a second: {pings}");
         let back = bench.run(ms(1_000), |_, r| answer(r, ms(25)));

@@ -16,7 +16,7 @@ use wanctl::config::{self, Config};
 use wanctl::daemon::{Counters, Daemon, Setup, Store};
 use wanctl::types::{Event, EventKind};
 use wanctl_hal::record::{Cut, Damage, End, Entry, Io, Playback, Player, Recorder, Recording, SMALLEST, Tape};
-use wanctl_hal::sim::{Action, Fault, SharedWorld, SimBoard, lock};
+use wanctl_hal::sim::{self, Action, Fault, SharedWorld, SimBoard, lock};
 use wanctl_hal::{Board, Direction, Duration, EchoEvent, Instant, Signal, StoreError};
 
 /// The simulated router's password, which must not be found in any recording.
@@ -44,7 +44,7 @@ impl Write for Memory {
 }
 
 fn parse(text: &str, password: &str) -> Config {
-    let env = |_: &str| Some(password.to_owned());
+    let env = |name: &str| (name == "WANCTL_ROUTER_PASSWORD").then(|| password.to_owned());
     config::parse(text, "test.toml", Path::new("."), &env).unwrap_or_else(|f| panic!("{f}")).0
 }
 
@@ -174,7 +174,7 @@ fn eventful(world: &SharedWorld) {
     then(82.0, Action::Do(Box::new(|world| world.store.fail(Some(StoreError::Os(28))))));
     then(90.0, Action::Signal(Signal::Reload));
     then(100.0, Action::Flows(0, Direction::Download, 0));
-    then(110.0, Action::Router(Fault::Truncate { times: 1 }));
+    then(110.0, Action::Router(Fault::Cut { at: sim::Cut::Middle, times: 1 }));
     then(125.0, Action::Do(Box::new(|world| world.store.fail(None))));
     then(130.0, Action::Signal(Signal::Stop));
 }
@@ -186,6 +186,33 @@ fn eventful_recording(law: &str) -> (Vec<u8>, Left) {
     let law = format!("law = \"{law}\"");
     let next = config_text("[loop]\ncycle = \"100ms\"", &law).replace("40M", "25M");
     record(&world, &config_text("", &law), Some(&next), 200.0, u64::MAX)
+}
+
+/// A second line, and calls that go there while the first one is cut.
+fn steered_recording() -> (Vec<u8>, Left) {
+    let world = world(5);
+    let line = sim::LineSetup { seed: 9, ..sim::LineSetup::new(mbps(20), mbps(8)) };
+    let reflectors = ["1.0.0.1", "9.9.9.10", "8.8.4.4"].map(|ip| ip.parse().unwrap());
+    lock(&world).wans.push(sim::Wan::new("wan2", "ether1", &line).with_reflectors(&reflectors));
+    lock(&world).at(at(30.0), Action::Connected(0, false));
+    lock(&world).at(at(50.0), Action::Connected(0, true));
+    lock(&world).at(at(100.0), Action::Signal(Signal::Stop));
+    let second = "[[wan]]\nname = \"dsl\"\nlink = \"dsl\"\nmark = 2\nreflectors = [\"1.0.0.1\", \"9.9.9.10\", \"8.8.4.4\"]\n\
+                  [wan.download]\nqueue = \"wan2-dl\"\nceiling = \"20M\"\n[wan.upload]\nqueue = \"wan2-ul\"\n\
+                  ceiling = \"8M\"\n[[steering]]\nname = \"calls\"\nprimary = \"cable\"\ndry_run = true\n\
+                  [[steering.alternate]]\nwan = \"dsl\"\nrule = \"calls via dsl\"\n";
+    record(&world, &format!("{}{second}", config_text("", "mark = 1")), None, 120.0, u64::MAX)
+}
+
+#[test]
+fn a_steered_run_repeats_itself() {
+    let (first, recorded) = steered_recording();
+    let turns = recorded.events.iter().filter(|e| matches!(e.kind, EventKind::Steer { .. })).count();
+    assert_eq!(turns, 2, "there and back");
+    let (repeated, player, second) = replay(Recording::read(&first).unwrap(), same);
+    assert_eq!(player.borrow().divergence(), None);
+    assert_eq!(recorded, repeated);
+    assert!(first == second, "a recording of the replay is the recording");
 }
 
 fn same(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! sleeps. Every input of the daemon passes through this trait, which is what makes a run
 //! repeatable: the simulator answers the same calls in virtual time.
 
+use crate::endpoint::ListenError;
 use crate::units::{Duration, Instant, WallClock};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -244,6 +245,17 @@ pub enum Signal {
     Dump,
 }
 
+/// News for whoever started the process and watches over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The loop begins.
+    Ready,
+    /// A cycle was run. Told every time; passed on as often as somebody wants to know.
+    Alive,
+    /// It was asked to stop, and puts things in order.
+    Stopping,
+}
+
 /// The files the daemon keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StoreFile {
@@ -381,8 +393,46 @@ pub trait Board {
     /// Closes the router connection; no event follows.
     fn link_close(&mut self);
 
+    /// Listens at `at` for clients of the local endpoint, or no more; clients that are there stay.
+    /// Returns where it listens. Nothing that clients do is part of a recording: it never changes
+    /// what is decided.
+    ///
+    /// # Errors
+    /// [`ListenError`]; then nothing listens.
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        Ok(at)
+    }
+
+    /// Takes in a client, if one waits and one of the [`crate::CLIENTS`] places is free; returns its place.
+    /// Clients never end the sleep.
+    fn client_accept(&mut self) -> Option<usize> {
+        None
+    }
+
+    /// Reads what a client says.
+    fn client_read(&mut self, _client: usize, _buffer: &mut [u8]) -> LinkIo {
+        LinkIo::Down
+    }
+
+    /// Tells a client something.
+    fn client_write(&mut self, _client: usize, _bytes: &[u8]) -> LinkIo {
+        LinkIo::Down
+    }
+
+    /// Closes a client's connection.
+    fn client_close(&mut self, _client: usize) {}
+
+    /// The monotonic clock, to measure how long work takes and for nothing else: it stands still on
+    /// boards that are not real, and is not part of a recording.
+    fn stopwatch(&mut self) -> Instant {
+        Instant::ZERO
+    }
+
     /// Takes one signal.
     fn signal(&mut self) -> Option<Signal>;
+
+    /// Tells whoever watches over the process. Does nothing where nobody does.
+    fn notify(&mut self, _notice: Notice) {}
 
     /// Reads a file of ours into `buffer`, and returns its length.
     ///

@@ -12,6 +12,7 @@
 
 mod board;
 pub mod crc32;
+mod endpoint;
 pub mod icmp;
 pub mod linux;
 pub mod record;
@@ -21,6 +22,7 @@ pub mod units;
 
 pub use board::{
     BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
-    OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
+    Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
 };
+pub use endpoint::{CLIENTS, ListenError};
 pub use units::{Bitrate, Direction, Duration, Instant, Millis, WallClock};

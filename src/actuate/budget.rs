@@ -73,6 +73,12 @@ impl Budget {
         self.state
     }
 
+    /// What it allowed when that was last asked.
+    #[must_use]
+    pub const fn last_state(&self) -> BudgetState {
+        self.state
+    }
+
     /// A change was sent.
     pub fn spend(&mut self) {
         self.tokens = (self.tokens - 1.0).max(0.0);

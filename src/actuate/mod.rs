@@ -35,7 +35,7 @@ const DIRECTION_PATIENCE: Duration = Duration::from_secs(10);
 const STARVED: u32 = 4;
 
 /// Time between statistics while a law is curious.
-const HURRIED: Duration = Duration::from_millis(200);
+const HURRIED: Duration = Duration::from_millis(100);
 
 /// The most events kept until the daemon takes them; taken after every request.
 const EVENTS: usize = 32;
@@ -404,6 +404,7 @@ impl Actuator {
                 wan.stats = Some(LinkStats {
                     at: exchange.midpoint(),
                     uncertainty: exchange.latency() / 2,
+                    since: [down.since, up.since],
                     achieved: [down.achieved, up.achieved],
                     dropped: [down.dropped, up.dropped],
                     queued_bytes: [down.queued_bytes, up.queued_bytes],

@@ -93,17 +93,23 @@ pub(super) struct Observed {
     pub(super) limits: [Bitrate; 2],
 }
 
+/// Bytes that stand still for longer than this are no traffic: no router counts in longer steps.
+const STANDSTILL: Duration = Duration::from_millis(1200);
+
 /// Counters at one moment, and the statistics since the moment before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
     at: Instant,
     counters: [QueueCounters; 2],
+    /// When the bytes last moved, as far as was seen.
+    moved: [Instant; 2],
     statistics: [Option<Statistics>; 2],
 }
 
 /// Statistics of one direction between two readings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Statistics {
+    pub(super) since: Instant,
     pub(super) achieved: Option<Bitrate>,
     pub(super) dropped: u64,
     pub(super) queued_bytes: u64,
@@ -276,18 +282,28 @@ impl Queue {
 
     /// Statistics come from lists alone, so that their interval is that of the lists.
     fn read(&mut self, at: Instant, counters: [QueueCounters; 2]) {
-        let previous = self.reading;
+        let Some(previous) = self.reading else {
+            self.reading = Some(Reading { at, counters, moved: [at; 2], statistics: [None; 2] });
+            return;
+        };
+        let mut moved = previous.moved;
         let statistics = [0, 1].map(|i| {
-            let (new, old) = (counters[i], previous?.counters[i]);
-            let elapsed = at.since(previous?.at);
-            Some(Statistics {
-                // Counters that go backwards are a reset, not a rate.
-                achieved: new.bytes.checked_sub(old.bytes).map(|bytes| Bitrate::of(bytes, elapsed)),
-                dropped: new.dropped.saturating_sub(old.dropped),
-                queued_bytes: new.queued_bytes,
-            })
+            let (new, old) = (counters[i], previous.counters[i]);
+            let dropped = new.dropped.saturating_sub(old.dropped);
+            if new.bytes == old.bytes && at.since(moved[i]) < STANDSTILL {
+                // Some routers count in steps: the rate of the last step stands until the next one.
+                return previous.statistics[i].map(|last| Statistics {
+                    dropped,
+                    queued_bytes: new.queued_bytes,
+                    ..last
+                });
+            }
+            let since = if new.bytes == old.bytes { previous.at } else { core::mem::replace(&mut moved[i], at) };
+            // Counters that go backwards are a reset, not a rate.
+            let achieved = new.bytes.checked_sub(old.bytes).map(|bytes| Bitrate::of(bytes, at.since(since)));
+            Some(Statistics { since, achieved, dropped, queued_bytes: new.queued_bytes })
         });
-        self.reading = Some(Reading { at, counters, statistics });
+        self.reading = Some(Reading { at, counters, moved, statistics });
     }
 
     pub(super) fn statistics(&self, direction: Direction) -> Option<Statistics> {
@@ -393,11 +409,9 @@ impl Queue {
     pub(super) fn leave(&self, exit: Exit) -> Farewell {
         let exit = if self.retired && exit == Exit::Rate { Exit::Restore } else { exit };
         let Some(observed) = self.observed.as_ref().filter(|_| self.journalled && exit != Exit::Keep) else {
-            return if self.was_touched() && exit != Exit::Keep {
-                Farewell::Look(self.spec.menu)
-            } else {
-                Farewell::Done
-            };
+            // A journal of an earlier run, which may have been killed, is reason enough to look.
+            let may_hold_ours = self.was_touched() || (self.journalled && self.fault.is_none());
+            return if may_hold_ours && exit != Exit::Keep { Farewell::Look(self.spec.menu) } else { Farewell::Done };
         };
         let request = match exit {
             Exit::Restore => self

@@ -7,6 +7,7 @@ mod adopt;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod look;
 mod machine;
 mod record;
 mod replay;
@@ -71,6 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("version", m)) => version::main(m.get_flag("json")),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
+        Some((name @ ("status" | "events" | "profile" | "health"), m)) => look::main(name, m),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
         #[cfg(feature = "sim")]
@@ -156,7 +158,8 @@ fn command() -> Command {
             Command::new("version")
                 .about("Tell what this program is and what it was built from")
                 .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("For machines")),
-        );
+        )
+        .subcommands(look::commands(config));
     #[cfg(feature = "sim")]
     let command =
         command.subcommand(Command::new("demo").about("Watch it at work on a simulated line, for 80 seconds").arg(

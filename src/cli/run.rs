@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::record::{self, Notes, Wish};
-use crate::config::{self, Config, Faults, Url, Warning};
+use crate::config::{self, Config, Faults, Process, Url, Warning};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
 use crate::observe;
 use crate::types::Duration;
@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wanctl_hal::Board;
+use wanctl_hal::linux::process::{self, User};
 use wanctl_hal::linux::{self, LinuxBoard, StateDirectory};
 use wanctl_hal::record::{Recorder, Tape};
 
@@ -43,7 +44,10 @@ pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
 
 fn plainly(config: Config, path: &Path) -> Result<(), String> {
     let reloader = reloader(path.to_owned(), |_| {});
-    daemon(board(&config)?, config, router_address, reloader)?.run();
+    let settled = Settled::of(&config);
+    let mut daemon = daemon(board(&config)?, config, router_address, reloader)?;
+    settled.settle()?;
+    daemon.run();
     Ok(())
 }
 
@@ -61,8 +65,52 @@ fn recorded(config: Config, text: &str, path: &Path, wish: &Wish) -> Result<(), 
     let address = |config: &Config, restored: &Restored| {
         router_address(config, restored).inspect(|address| notes.borrow().router(*address))
     };
-    daemon(board, config, address, reloader)?.run();
+    let settled = Settled::of(&config);
+    let mut daemon = daemon(board, config, address, reloader)?;
+    settled.settle()?;
+    daemon.run();
     Ok(())
+}
+
+/// What the process becomes when all sockets are open, all secrets read and all memory taken.
+struct Settled {
+    process: Process,
+    /// Some probes are marked, which is a right of its own.
+    marks: bool,
+}
+
+impl Settled {
+    fn of(config: &Config) -> Self {
+        Self { process: config.process.clone(), marks: config.wans.iter().any(|wan| wan.source.mark.is_some()) }
+    }
+
+    fn settle(self) -> Result<(), String> {
+        let Process { user, realtime, lock_memory } = &self.process;
+        if *lock_memory {
+            let remedy = "give CAP_IPC_LOCK or a higher LimitMEMLOCK, or leave the key out";
+            process::lock_memory().map_err(|e| format!("daemon.lock_memory = true: {e}; {remedy}"))?;
+        }
+        if *realtime > 0 {
+            let remedy = "give CAP_SYS_NICE or LimitRTPRIO, or leave the key out";
+            process::set_realtime(*realtime).map_err(|e| format!("daemon.realtime = {realtime}: {e}; {remedy}"))?;
+        }
+        let Some(name) = user else { return Ok(()) };
+        if !process::is_root() {
+            log::info!("daemon.user = \"{name}\" is for a start as root; this is another user already");
+            return Ok(());
+        }
+        process::become_user(find_user(name)?, self.marks).map_err(|e| format!("daemon.user = \"{name}\": {e}"))?;
+        log::info!("from now on with the rights of \"{name}\": a reload can read only what that user may read");
+        Ok(())
+    }
+}
+
+fn find_user(name: &str) -> Result<User, String> {
+    User::find(name).ok_or_else(|| {
+        format!(
+            "daemon.user = \"{name}\": there is no such user in /etc/passwd; uid:gid, such as \"65534:65534\", will do"
+        )
+    })
 }
 
 /// A configuration and its text.
@@ -83,7 +131,11 @@ fn read(path: &Path) -> Result<Read, Faults> {
 /// The machine as the configuration wants it: its state directory locked, its signals watched.
 pub(super) fn board(config: &Config) -> Result<LinuxBoard, String> {
     let directory = StateDirectory::open(&config.state_directory).map_err(|e| e.to_string())?;
+    if let Some(name) = config.process.user.as_ref().filter(|_| process::is_root()) {
+        directory.give_to(find_user(name)?).map_err(|e| format!("daemon.user = \"{name}\": {e}"))?;
+    }
     let mut board = LinuxBoard::new(directory, &config.router.target()).map_err(|e| e.to_string())?;
+    board.answer_to_manager();
     board.watch_signals().map_err(|e| format!("signals can't be watched: {e}"))?;
     Ok(board)
 }
@@ -122,12 +174,19 @@ fn reloader(path: PathBuf, mut told: impl FnMut(Result<(&str, &Config), u32>) + 
 
 fn reread(path: &Path, current: &Config) -> Result<Read, u32> {
     let read = read(path).map_err(|faults| {
+        if let Some(user) = current.process.user.as_ref().filter(|_| !process::is_root()) {
+            log::warn!("read with the rights of \"{user}\" (daemon.user); what only root may read needs a restart");
+        }
         faults.to_string().lines().for_each(|line| log::error!("{line}"));
         u32::try_from(faults.faults.len()).unwrap_or(u32::MAX)
     })?;
     read.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     if read.config.state_directory != current.state_directory {
         log::error!("state.directory can't be changed by a reload; restart for that");
+        return Err(1);
+    }
+    if read.config.process != current.process {
+        log::error!("[daemon] can't be changed by a reload; restart for that");
         return Err(1);
     }
     let place = |config: &Config| (config.router.url.host.clone(), config.router.url.port);
@@ -153,4 +212,20 @@ pub(super) fn look_up(url: &Url, restored: &Restored) -> Result<SocketAddr, Stri
         return Ok(SocketAddr::new(last.ip(), url.port));
     }
     Err(format!("router.url: the name \"{}\" can't be looked up; an address literal needs no look-up", url.host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_knows_has_the_address_of_last_time() {
+        // No host name, so that no name server is asked: it fails as one that is gone.
+        let url = Url { host: "router..lan".to_owned(), port: 8443, tls: true };
+        let last = Restored { router: "192.0.2.1:443".parse().ok(), ..Restored::default() };
+        assert_eq!(look_up(&url, &last), Ok("192.0.2.1:8443".parse().unwrap()));
+        assert!(look_up(&url, &Restored::default()).unwrap_err().contains("router..lan"));
+        let literal = Url { host: "192.0.2.9".to_owned(), ..url };
+        assert_eq!(look_up(&literal, &last), Ok("192.0.2.9:8443".parse().unwrap()));
+    }
 }

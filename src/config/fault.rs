@@ -121,6 +121,8 @@ pub enum Problem {
         /// Its mode.
         mode: u32,
     },
+    /// Warning: everybody who reaches the address can look in.
+    OpenToAll,
     /// Warning: plain http to a private address.
     PlainHttp,
     /// Warning: nothing says through which of several WANs the probes leave.
@@ -223,6 +225,10 @@ impl Problem {
             }
             Self::PlainHttp => f.write_str(
                 "plain http: the password crosses the wire readable; use https unless the router is directly attached",
+            ),
+            Self::OpenToAll => f.write_str(
+                "everybody who reaches this address can see rates, delays and addresses (nothing can be changed there); \
+                 give token_file, or listen on 127.0.0.1",
             ),
             Self::NoSource => f.write_str(
                 "there are several WANs, and nothing says how this one's probes leave: they take the default route. \

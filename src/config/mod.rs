@@ -6,17 +6,23 @@
 
 mod fault;
 mod law;
+mod observe;
 mod preset;
+mod process;
 mod read;
 mod router;
 #[cfg(feature = "sim")]
 pub mod scenario;
+mod steering;
 mod value;
 mod wan;
 
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
+pub use observe::Observe;
 pub use preset::{Direction as DirectionPreset, Link, Preset};
+pub use process::Process;
 pub use router::{Router, Secret, Url};
+pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};
 pub use wan::{QueueRef, WanConfig};
 pub use wanctl_hal::Trust;
 
@@ -39,6 +45,8 @@ pub struct Config {
     pub router: Router,
     /// The WANs, in the order of the file.
     pub wans: Vec<WanConfig>,
+    /// Where latency-sensitive connections go when a WAN is bad, pair by pair.
+    pub steering: Vec<SteeringConfig>,
     /// Length of the control cycle.
     pub cycle: Duration,
     /// How eagerly to write and read.
@@ -47,8 +55,12 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// How to log.
     pub log_format: Format,
+    /// What can be seen, and by whom.
+    pub observe: Observe,
     /// Where to keep what must survive a restart.
     pub state_directory: PathBuf,
+    /// As whom to run, and how urgently.
+    pub process: Process,
 }
 
 /// Reads and checks the file.
@@ -122,6 +134,19 @@ pub fn load_unknown(path: &Path, env: Env<'_>) -> Result<(Url, Option<Trust>), F
     router::address(&context, &root.section("router")).ok_or(faults)
 }
 
+/// Who may look in, by a file that need not be whole: the defaults when there is no file.
+///
+/// # Errors
+/// All [`Faults`] of the section; those of the rest are left to [`load`].
+pub fn load_observe(path: &Path, env: Env<'_>) -> Result<Observe, Faults> {
+    let text = if path.exists() { text(path)? } else { String::new() };
+    let file = path.display().to_string();
+    let context = read::Context::new(&text, &file, path.parent().unwrap_or(Path::new(".")), env);
+    let observe = read::document(&context).map(|root| observe::read(&context, &root.section("observe")));
+    let (faults, _) = context.into_findings();
+    observe.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
 fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Config> {
     let control = root.section("loop");
     let cycle = control
@@ -147,6 +172,8 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
     let directory =
         state.text("directory").map_or_else(|| PathBuf::from("/var/lib/wanctl"), |text| context.path(&text));
     state.finish();
+    let observe = observe::read(context, &root.section("observe"));
+    let process = process::read(&root.section("daemon"));
     let router = router::read(context, &root.section("router"));
     let wans = root.sections("wan");
     if wans.is_empty() && !root.has("wan") {
@@ -165,15 +192,20 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
             section.warn("source", Problem::NoSource);
         }
     }
+    let names: Vec<Option<String>> = wans.iter().map(|wan| wan.peek("name").map(|(name, _)| name)).collect();
+    let steering = steering::read(root, &names);
     root.finish();
     Some(Config {
         router: router?,
         wans: read.into_iter().collect::<Option<Vec<_>>>()?,
+        steering: steering?,
         cycle,
         actuate,
         log_level: level,
         log_format: format,
+        observe,
         state_directory: directory,
+        process,
     })
 }
 
@@ -219,7 +251,12 @@ fn twins(wans: &[Section<'_, '_>]) {
 /// Every key that may stand in a file, such as `wan.download.ceiling`, in alphabetical order.
 #[must_use]
 pub fn known_keys() -> Vec<String> {
-    let context = read::Context::new("[[wan]]", "", Path::new(""), &|_| None);
+    let context = read::Context::new(
+        "[[wan]]\n[[steering]]\n[[steering.alternate]]\n[steering.alternate.lease]",
+        "",
+        Path::new(""),
+        &|_| None,
+    );
     if let Some(root) = read::document(&context) {
         let _ = sections(&context, &root);
     }

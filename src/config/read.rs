@@ -157,7 +157,7 @@ impl<'a, 'c> Section<'a, 'c> {
         let child = |(i, entry): (usize, &Spanned<DeValue<'a>>)| {
             let name = entry.get_ref().as_table().and_then(|t| t.get("name")).and_then(|v| v.get_ref().as_str());
             let path = name.map_or_else(|| format!("{key}[{i}]"), |name| format!("{key} {name:?}"));
-            self.child(path, key, Some(entry))
+            self.child(joined(&self.path, &path), key, Some(entry))
         };
         array.iter().enumerate().map(child).collect()
     }
@@ -386,6 +386,15 @@ impl<'a, 'c> Section<'a, 'c> {
             return None;
         };
         self.within(key, number, &range, Quantity::Number)
+    }
+
+    /// A yes or no.
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?.get_ref().as_bool();
+        if value.is_none() {
+            self.fault(key, Problem::not_a("true or false"));
+        }
+        value
     }
 
     /// A whole number within a range.

@@ -21,6 +21,10 @@ const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The secret itself, for the one place that sends it.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -252,7 +256,7 @@ fn password(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Secret> 
     }
     let (key, secret) = match (context.env(PASSWORD_VARIABLE).filter(|text| !text.is_empty()), variable, file) {
         (Some(secret), ..) => ("password_env", secret),
-        (None, None, Some(name)) => ("password_file", from_file(section, &context.path(&name))?),
+        (None, None, Some(name)) => ("password_file", from_file(section, "password_file", &context.path(&name))?),
         (None, variable, _) => {
             let key = if variable.is_some() { "password_env" } else { "password_file" };
             let name = variable.as_deref().unwrap_or(PASSWORD_VARIABLE);
@@ -274,17 +278,18 @@ fn password(context: &Context<'_>, section: &Section<'_, '_>) -> Option<Secret> 
     Some(Secret(secret))
 }
 
-fn from_file(section: &Section<'_, '_>, path: &Path) -> Option<String> {
+/// The text of a file with a secret; a warning when others can read it.
+pub(super) fn from_file(section: &Section<'_, '_>, key: &'static str, path: &Path) -> Option<String> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let mode = std::fs::metadata(path).map_or(0, |m| m.permissions().mode()) & 0o777;
             if mode & 0o077 != 0 {
-                section.warn("password_file", Problem::Readable { path: path.to_owned(), mode });
+                section.warn(key, Problem::Readable { path: path.to_owned(), mode });
             }
             Some(text)
         }
         Err(error) => {
-            section.fault("password_file", Problem::unreadable(path, &error));
+            section.fault(key, Problem::unreadable(path, &error));
             None
         }
     }

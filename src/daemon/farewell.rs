@@ -4,7 +4,7 @@ use super::Daemon;
 use super::setup::ids;
 use crate::actuate::Exit;
 use crate::types::{Duration, Instant};
-use wanctl_hal::Board;
+use wanctl_hal::{Board, Notice};
 
 /// How long the router may take to be put into its exit state. With the state file's write it
 /// must stay below two seconds, because a container is killed soon after it was asked to stop.
@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 impl<B: Board> Daemon<B> {
     /// Puts the router into its exit state, as far as it answers in time, then saves the state.
     pub(super) fn farewell(&mut self) {
+        self.board.notify(Notice::Stopping);
         let started = self.board.clock().now;
         let exit = self.config.router.exit;
         log::info!(

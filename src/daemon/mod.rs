@@ -5,29 +5,33 @@
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
 mod farewell;
-mod lateness;
 pub mod link;
 mod reload;
 mod report;
 mod schedule;
+mod serve;
 mod setup;
+mod steer;
 mod store;
 mod wan;
+mod watch;
 
-pub use lateness::Lateness;
 pub use setup::{Problem, Setup, ids};
-pub use store::{Restored, Store, Unusable};
+pub use steer::Steering;
+pub use store::{Restored, SteerRecord, SteerRecords, Store, Unusable};
 pub use wan::Wan;
 
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
-use crate::observe::{EventRing, Flood};
+use crate::observe::{EventRing, Flood, Spread, Stage};
 use crate::routeros::Client;
 use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
-use wanctl_hal::{Board, Clock, EchoEvent, Ready};
+use serve::Endpoint;
+use wanctl_hal::{Board, Clock, EchoEvent, Notice, Ready};
+use watch::Watch;
 
 /// Most datagrams taken from one WAN in one wake-up; the rest waits for the next one, which
 /// follows at once.
@@ -77,6 +81,7 @@ pub struct Daemon<B: Board> {
     config: Config,
     wans: Vec<Wan>,
     actuator: Actuator,
+    steering: Steering,
     client: Client,
     router: SocketAddr,
     schedule: Schedule,
@@ -87,8 +92,8 @@ pub struct Daemon<B: Board> {
     names: Vec<String>,
     counters: Counters,
     link_buffer: Box<[u8; LINK_BYTES]>,
-    /// Requests and connections that failed since the last good answer.
-    failures: u32,
+    watch: Watch,
+    endpoint: Endpoint,
     /// Input was left for the next wake-up, which must follow at once.
     more: bool,
     /// What has taken unusually long since the last cycle.
@@ -104,18 +109,35 @@ pub struct Daemon<B: Board> {
 impl<B: Board> Daemon<B> {
     /// Runs until a signal says stop; then leaves the router as configured, and saves the state.
     pub fn run(&mut self) {
+        self.board.notify(Notice::Ready);
         while !self.run_until(FOR_EVER) {}
     }
 
     /// One wake-up.
     pub fn step(&mut self, ready: Ready, clock: Clock) {
+        let stopwatch = self.board.stopwatch();
+        self.watch.begin(stopwatch);
         self.receive(ready, clock.now);
+        self.lap(Stage::Receive);
         if let Some(missed) = self.schedule.due(clock.now) {
             self.measure_decide(clock.now, missed);
+            self.steer(clock);
+            self.lap(Stage::Decide);
+            self.board.notify(Notice::Alive);
         }
         self.probe(clock.now);
+        self.lap(Stage::Probe);
         self.actuate(clock.now);
+        self.lap(Stage::Router);
         self.keep(clock);
+        self.serve(clock);
+        self.lap(Stage::Observe);
+    }
+
+    /// A stage of this wake-up is over.
+    fn lap(&mut self, stage: Stage) {
+        let stopwatch = self.board.stopwatch();
+        self.watch.lap(stage, stopwatch);
     }
 
     /// Replies → measure. Bounded; what is left is taken in the next wake-up.
@@ -150,10 +172,12 @@ impl<B: Board> Daemon<B> {
     fn measure_decide(&mut self, now: Instant, missed: u32) {
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
+        self.watch.cycle(now);
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
             let stats = actuator.statistics(wan.id);
             let verdict = wan.cycle(now, stats, &mut tell);
+            self.watch.book(wan.id, wan, now, stats);
             loaded |= wan.is_loaded(now, stats);
             curious |= verdict.curious;
             if wan.has_measured() {
@@ -224,13 +248,16 @@ impl<B: Board> Daemon<B> {
     fn settle_request(&mut self, now: Instant) {
         let Some((intent, result)) = self.client.take_outcome() else { return };
         match result {
-            Ok(_) if self.failures > 0 => {
-                self.tell(now, EventKind::RouterBack { failures: self.failures });
-                self.failures = 0;
+            Ok(exchange) => {
+                self.watch.latency.record(exchange.latency());
+                let failures = core::mem::take(&mut self.watch.failures);
+                if failures > 0 {
+                    self.tell(now, EventKind::RouterBack { failures });
+                }
             }
-            Ok(_) => {}
             Err(error) => {
-                self.failures += 1;
+                self.watch.failures += 1;
+                self.watch.error = Some(error);
                 self.tell(now, EventKind::RouterFault(error));
             }
         }
@@ -266,6 +293,12 @@ impl<B: Board> Daemon<B> {
         &self.actuator
     }
 
+    /// Where marked connections go, for tests and views.
+    #[must_use]
+    pub const fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
     /// What the loop has done.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
@@ -274,7 +307,7 @@ impl<B: Board> Daemon<B> {
 
     /// How late its cycles were.
     #[must_use]
-    pub const fn lateness(&self) -> &Lateness {
+    pub const fn lateness(&self) -> &Spread {
         self.schedule.lateness()
     }
 

@@ -1,5 +1,6 @@
 //! Signals, and a new configuration between two cycles: what remains keeps what it has learnt.
 
+use super::serve::same_places;
 use super::setup::{actuator, client, ids};
 use super::{Daemon, Wan};
 use crate::config::Config;
@@ -57,11 +58,18 @@ impl<B: Board> Daemon<B> {
         let mut next = actuator(&config);
         next.inherit(&self.actuator);
         self.actuator = next;
+        self.steering = self.steering.reloaded(&self.config, &config, clock);
         if config.router != self.config.router {
             self.board.link_close();
             self.client = client(&config, self.board.entropy());
         }
         self.schedule.set_cycle(config.cycle);
+        if !same_places(&self.config, &config) {
+            self.watch.start_over(&config, clock.now);
+        }
+        if config.observe != self.config.observe {
+            self.endpoint.reload(&config);
+        }
         self.names = self.wans.iter().map(|w| w.name.clone()).collect();
         log::set_max_level(config.log_level);
         self.config = config;

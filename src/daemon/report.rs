@@ -2,7 +2,7 @@
 
 use super::{Daemon, SAVE_EVERY, SAVE_SELDOM, SLOW_SAVE};
 use crate::observe::{Described, Line, level};
-use crate::types::{Duration, EventKind, Instant, OverrunCause};
+use crate::types::{Duration, EventKind, Instant, OverrunCause, WanId};
 use core::fmt::Write as _;
 use wanctl_hal::{Board, Clock, StoreError};
 
@@ -22,8 +22,9 @@ impl<B: Board> Daemon<B> {
         if clock.now.since(self.summary_at) >= SUMMARY_EVERY {
             self.summary_at = clock.now;
             self.log_wans(log::Level::Info);
+            self.log_pairs(log::Level::Info);
         }
-        if clock.now.since(self.saved_at) >= self.save_every {
+        if clock.now.since(self.saved_at) >= self.save_every || self.steering.take_news() {
             self.save(clock.now, false);
         }
     }
@@ -70,6 +71,7 @@ impl<B: Board> Daemon<B> {
             late.longest().as_micros(),
         );
         self.log_wans(log::Level::Info);
+        self.log_pairs(log::Level::Info);
         let skip = self.events.iter().count().saturating_sub(DUMPED_EVENTS);
         for event in self.events.iter().skip(skip) {
             let age = now.since(event.at).as_secs_f64();
@@ -121,6 +123,23 @@ impl<B: Board> Daemon<B> {
                 self.counters.missed,
                 self.counters.cycles,
             );
+            log::log!(level, "{line}");
+        }
+    }
+
+    /// One line per pair: where its connections go, and the scores.
+    pub(super) fn log_pairs(&self, level: log::Level) {
+        for (name, pair) in self.steering.pairs() {
+            let mut line = Line::new();
+            let wan = |id: WanId| self.names.get(id.index()).map_or("?", String::as_str);
+            let dry = if pair.settings().dry_run { " (dry run)" } else { "" };
+            let _ = write!(line, "steering {name}{dry}: new marked connections leave through {}", wan(pair.wan()));
+            for (id, score) in pair.scores() {
+                let _ = write!(line, ", score of {} {score}", wan(id));
+            }
+            if let Some(held) = pair.held() {
+                let _ = write!(line, "; held back: {held}");
+            }
             log::log!(level, "{line}");
         }
     }

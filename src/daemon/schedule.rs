@@ -1,6 +1,6 @@
 //! When the next cycle is due: absolute deadlines, so that lateness does not add up.
 
-use super::lateness::Lateness;
+use crate::observe::Spread;
 use crate::types::{Duration, Instant};
 
 /// The beat of the loop.
@@ -8,19 +8,19 @@ use crate::types::{Duration, Instant};
 pub struct Schedule {
     cycle: Duration,
     next: Instant,
-    lateness: Lateness,
+    lateness: Spread,
 }
 
 impl Schedule {
     /// Beats every `cycle` from `start` on.
     #[must_use]
     pub fn new(cycle: Duration, start: Instant) -> Self {
-        Self { cycle, next: start + cycle, lateness: Lateness::default() }
+        Self { cycle, next: start + cycle, lateness: Spread::default() }
     }
 
     /// How late the cycles were.
     #[must_use]
-    pub const fn lateness(&self) -> &Lateness {
+    pub const fn lateness(&self) -> &Spread {
         &self.lateness
     }
 

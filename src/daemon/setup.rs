@@ -1,6 +1,9 @@
 //! From a configuration to a loop: everything it holds is made, and sized, here.
 
 use super::schedule::Schedule;
+use super::serve::Endpoint;
+use super::steer::Steering;
+use super::watch::Watch;
 use super::{Counters, Daemon, LINK_BYTES, Reloader, SAVE_EVERY, Store, Wan};
 use crate::actuate::{Actuator, QueueSpec};
 use crate::config::{Config, QueueRef, WanConfig};
@@ -58,7 +61,8 @@ impl<B: Board> Daemon<B> {
     /// [`Problem`].
     pub fn new(setup: Setup<B>) -> Result<Self, Problem> {
         let Setup { mut board, config, router, reloader, mut store, restored } = setup;
-        let now = board.clock().now;
+        let clock = board.clock();
+        let now = clock.now;
         let mut wans = Vec::with_capacity(config.wans.len());
         for (id, wan) in ids(&config) {
             board.open_wan(id, &wan.source).map_err(|e| Problem::Open(wan.name.to_string(), e))?;
@@ -77,6 +81,7 @@ impl<B: Board> Daemon<B> {
             client: client(&config, board.entropy()),
             names: wans.iter().map(|w| w.name.clone()).collect(),
             actuator,
+            steering: Steering::new(&config, clock, &restored.steering),
             wans,
             router,
             schedule: Schedule::new(config.cycle, now),
@@ -86,7 +91,8 @@ impl<B: Board> Daemon<B> {
             flood: Flood::default(),
             counters: Counters::default(),
             link_buffer: Box::new([0; LINK_BYTES]),
-            failures: 0,
+            watch: Watch::new(&config, now),
+            endpoint: Endpoint::new(&config),
             more: false,
             heavy: None,
             logged: 0,

@@ -55,7 +55,35 @@ struct StateRecord {
     sequence: u64,
     router: Option<SocketAddr>,
     wans: WanRecords,
+    #[serde(default, skip_serializing_if = "heapless::Vec::is_empty")]
+    steering: SteerRecords,
 }
+
+/// What steering remembers of one pair. Times are those of the wall clock, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteerRecord {
+    /// Name of the pair.
+    pub name: Text<32>,
+    /// Name of the WAN in use, if it is an alternate.
+    pub at: Option<Text<64>>,
+    /// When connections last turned.
+    pub turned: Option<u64>,
+    /// When they last came back.
+    pub returned: Option<u64>,
+    /// How often the primary was bad again soon after.
+    pub relapses: u8,
+    /// Until when the brake holds.
+    pub until: Option<u64>,
+    /// How often its hold was doubled.
+    pub level: u8,
+    /// The last turns, in seconds before now.
+    pub ago: heapless::Vec<u32, 8>,
+    /// When this was written.
+    pub now: u64,
+}
+
+/// What steering remembers of all pairs.
+pub type SteerRecords = heapless::Vec<SteerRecord, { crate::decide::steering::MAX_PAIRS }>;
 
 /// What was learnt about all WANs.
 type WanRecords = heapless::Vec<WanRecord, { wanctl_hal::MAX_WANS }>;
@@ -85,6 +113,10 @@ pub struct Store {
     sequence: u64,
     /// What the newest file holds.
     saved: WanRecords,
+    /// What steering remembers, for the next file.
+    steering: SteerRecords,
+    /// It has changed since the newest file.
+    steering_is_new: bool,
 }
 
 /// What an earlier run has left.
@@ -94,13 +126,21 @@ pub struct Restored {
     pub router: Option<SocketAddr>,
     /// What was learnt, by name of the WAN.
     pub wans: Vec<(Text<64>, Learnt)>,
+    /// What steering remembers.
+    pub steering: SteerRecords,
     /// Files that were passed over, and why.
     pub unusable: Vec<(StoreFile, Unusable)>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { buffer: Box::new([0; MAX_FILE]), sequence: 0, saved: WanRecords::new() }
+        Self {
+            buffer: Box::new([0; MAX_FILE]),
+            sequence: 0,
+            saved: WanRecords::new(),
+            steering: SteerRecords::new(),
+            steering_is_new: false,
+        }
     }
 }
 
@@ -125,9 +165,17 @@ impl Store {
             self.sequence = record.sequence;
             restored.router = record.router;
             self.saved.clone_from(&record.wans);
+            self.steering.clone_from(&record.steering);
+            restored.steering = record.steering;
             restored.wans = record.wans.into_iter().filter_map(WanRecord::learnt).collect();
         }
         restored
+    }
+
+    /// What steering remembers, for the next state that is saved.
+    pub fn set_steering(&mut self, records: SteerRecords) {
+        self.steering = records;
+        self.steering_is_new = true;
     }
 
     /// Writes the state into the slot that holds the older one, if it differs from the newest
@@ -143,15 +191,17 @@ impl Store {
         durable: bool,
     ) -> Result<bool, StoreError> {
         let wans: WanRecords = wans.take(wanctl_hal::MAX_WANS).map(WanRecord::new).collect();
-        if !durable && wans.len() == self.saved.len() && wans.iter().zip(&self.saved).all(|(a, b)| a.is_like(b)) {
+        let is_old = wans.len() == self.saved.len() && wans.iter().zip(&self.saved).all(|(a, b)| a.is_like(b));
+        if !durable && is_old && !self.steering_is_new {
             return Ok(false);
         }
-        let record =
-            StateRecord { version: VERSION, sequence: self.sequence.saturating_add(1), router: Some(router), wans };
+        let (sequence, steering) = (self.sequence.saturating_add(1), self.steering.clone());
+        let record = StateRecord { version: VERSION, sequence, router: Some(router), wans, steering };
         let file = if record.sequence.is_multiple_of(2) { StoreFile::StateB } else { StoreFile::StateA };
         self.save(board, file, &record, durable)?;
         self.sequence = record.sequence;
         self.saved = record.wans;
+        self.steering_is_new = false;
         Ok(true)
     }
 
@@ -266,4 +316,39 @@ impl WanRecord {
 /// Text from a configuration that has bounded it already; what does not fit is left out whole.
 fn text<const N: usize>(s: &str) -> Text<N> {
     Text::try_from(s).unwrap_or_default()
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use wanctl_hal::sim::{RouterDouble, RouterSetup, SimBoard, World};
+
+    /// The fullest file there can be: eight WANs and eight pairs with the longest names and numbers.
+    #[test]
+    fn everything_fits_into_a_file() {
+        let mut board = SimBoard::new(World::new(RouterDouble::new(RouterSetup::default()), Vec::new()).share());
+        let name = "n".repeat(64);
+        let baseline = Millis::new(1.0 / 3.0).unwrap();
+        let learnt = Learnt { baseline, rates: [Bitrate::from_mbps(400_000); 2] };
+        let time = Some(4_000_000_000);
+        let pair = SteerRecord {
+            name: text(&name[..32]),
+            at: Some(text(&name)),
+            turned: time,
+            returned: time,
+            relapses: 9,
+            until: time,
+            level: 99,
+            ago: [86_400; 8].into_iter().collect(),
+            now: 4_000_000_000,
+        };
+        let mut store = Store::default();
+        store.set_steering((0..8).map(|_| pair.clone()).collect());
+        let router = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+        let wans = (0..8).map(|_| (name.as_str(), learnt));
+        assert_eq!(store.save_state(&mut board, router, wans, true), Ok(true));
+        let restored = Store::default().load_state(&mut board);
+        assert_eq!((restored.wans.len(), restored.steering.len()), (8, 8));
+        assert_eq!(restored.steering[7], pair);
+    }
 }

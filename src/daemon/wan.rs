@@ -34,6 +34,8 @@ pub struct Wan {
     pub law: Law,
     /// The last sample and what was decided on it.
     pub last: Option<(Sample, Verdict)>,
+    /// Steering relies on it: never at idle pace, or its loss would be noticed too late.
+    pub is_watched: bool,
     busy_at: Instant,
 }
 
@@ -41,7 +43,7 @@ impl Wan {
     /// A WAN that has measured nothing yet.
     #[must_use]
     pub fn new(id: WanId, name: String, measure: Measure, law: Law, now: Instant) -> Self {
-        Self { id, name, measure, law, last: None, busy_at: now }
+        Self { id, name, measure, law, last: None, is_watched: false, busy_at: now }
     }
 
     /// measure, decide: one cycle. What changed is told to `tell`.
@@ -87,7 +89,7 @@ impl Wan {
     /// long that nothing moves; else normal.
     fn pace(&mut self, now: Instant, verdict: &Verdict, stats: Option<&LinkStats>) -> Pace {
         let idle = utilisation(now, verdict, stats).is_some_and(|u| u < IDLE) && verdict.delay().get() < RISING_MS;
-        if !idle {
+        if !idle || self.is_watched {
             self.busy_at = now;
         }
         if self.is_loaded(now, stats) {

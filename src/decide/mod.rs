@@ -10,6 +10,7 @@ pub mod adaptive;
 pub mod classic;
 #[cfg(feature = "sim")]
 pub mod published;
+pub mod steering;
 
 use crate::types::{Bitrate, Instant, LinkStats, Millis, Sample, Verdict};
 
@@ -35,6 +36,19 @@ pub enum Settings {
     /// A law of others, to compare ours with.
     #[cfg(feature = "sim")]
     Published(published::Settings),
+}
+
+impl Settings {
+    /// The law's name in configurations and documents.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Adaptive(_) => "adaptive",
+            Self::Classic(_) => "classic",
+            #[cfg(feature = "sim")]
+            Self::Published(_) => "published",
+        }
+    }
 }
 
 /// What survives a restart.

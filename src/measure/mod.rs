@@ -8,14 +8,16 @@
 //! cycle. A probe is *overdue* after three cycles or `SRTT + 4 RTTVAR` of its reflector, whichever
 //! is more. The WAN is *silent* when nothing is fresh and the newest probes are overdue; then the
 //! fall-backs are tried: gateway ping, and TCP connect times. A TCP connect takes another path
-//! through hosts than an echo, so its time is told apart ([`Source::TcpConnect`]) and is never fed
-//! to the law as if it were an echo: it proves that the line is up, and the rates are held.
+//! through hosts than an echo, so its time is told apart ([`Source::TcpConnect`]) and is never a
+//! sample's `rtt`: it proves that the line is up; a law that knows each target's own distance may
+//! go by it.
 
 mod combine;
 mod pace;
 mod probe;
 mod reflector;
 mod settings;
+mod tcp;
 
 pub use combine::median;
 pub use pace::Pace;
@@ -28,15 +30,13 @@ use core::net::{IpAddr, SocketAddr};
 use pace::Pacer;
 use probe::{IN_FLIGHT, Match, Probe, Table};
 use reflector::{Reflector, Role};
+use tcp::TcpFallback;
 
 /// Cycles that a probe may take before silence is considered.
 const PATIENT_CYCLES: u32 = 3;
 
 /// Cycles for which the last value stands in during silence ([`SilenceMode::Degrade`]).
 const STAND_IN_CYCLES: u32 = 3;
-
-/// Time between TCP probes while silent.
-const TCP_EVERY: Duration = Duration::from_secs(1);
 
 /// Time between pings of the gateway while silent.
 const GATEWAY_EVERY: Duration = Duration::from_millis(250);
@@ -129,14 +129,6 @@ pub struct Measure {
     /// The last probe could not be sent.
     blocked: bool,
     signal: Signal,
-}
-
-/// The TCP fall-back: a round of connects, and the times of the last round.
-#[derive(Debug, Default)]
-struct TcpFallback {
-    at: Instant,
-    due: u8,
-    times: [Option<(Instant, Millis)>; MAX_TCP_TARGETS],
 }
 
 impl Measure {
@@ -284,30 +276,18 @@ impl Measure {
         self.counters.foreign += 1;
     }
 
-    /// The next TCP connect to start now, while silent: slot and target.
+    /// The next TCP connect to start now: slot and target. Often while silent, seldom otherwise.
     pub fn poll_tcp(&mut self, now: Instant) -> Option<(u8, SocketAddr)> {
-        if !self.is_silent() || self.settings.tcp_targets.is_empty() {
+        if self.signal == Signal::WarmingUp {
             return None;
         }
-        if usize::from(self.tcp.due) >= self.settings.tcp_targets.len() {
-            if now < self.tcp.at {
-                return None;
-            }
-            self.tcp.due = 0;
-        }
-        let slot = self.tcp.due;
-        self.tcp.due += 1;
-        self.tcp.at = now + TCP_EVERY;
-        Some((slot, self.settings.tcp_targets[usize::from(slot)]))
+        self.tcp.poll(now, self.is_silent(), &self.settings.tcp_targets)
     }
 
     /// A TCP connect has ended.
     pub fn tcp_result(&mut self, now: Instant, slot: u8, result: Result<Duration, SendError>) {
         let time = result.ok().and_then(|d| Millis::try_from(d).ok());
-        if let Some(place) = self.tcp.times.get_mut(usize::from(slot)) {
-            *place = time.map(|t| (now, t));
-        }
-        if time.is_some() {
+        if self.tcp.ended(now, slot, time) {
             self.proof = Some(now);
         }
     }
@@ -348,7 +328,7 @@ impl Measure {
         self.rotate(now);
         self.table.forget(now);
         let (rtt, renewed, source) = self.value(now, median, age);
-        Sample {
+        let mut sample = Sample {
             at: now,
             rtt,
             renewed,
@@ -360,7 +340,9 @@ impl Measure {
             candidates,
             waiting,
             oldest_overdue,
-        }
+        };
+        self.tcp.fill(&mut sample, self.active_reflectors(), self.signal == Signal::Degraded);
+        sample
     }
 
     /// The value to decide on, and whether it is new.
@@ -383,9 +365,7 @@ impl Measure {
     /// Median of the TCP connect times that still count.
     #[must_use]
     pub fn tcp_time(&self, now: Instant) -> Option<Millis> {
-        let fresh = self.tcp.times.iter().flatten().filter(|(at, _)| now.since(*at) <= PROOF_LASTS);
-        let mut times: heapless::Vec<f64, MAX_TCP_TARGETS> = fresh.map(|(_, t)| t.get()).collect();
-        median(&mut times).and_then(Millis::new)
+        self.tcp.time(now)
     }
 
     fn judge_signal(&self, now: Instant, has_value: bool, all_overdue: bool, age: Duration) -> Signal {

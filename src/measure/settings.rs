@@ -1,10 +1,10 @@
 //! What can be set about measuring one WAN.
 
-use crate::types::{Duration, SilenceMode};
+use crate::types::{Duration, FIRST_TCP, SilenceMode};
 use core::net::{IpAddr, SocketAddr};
 
 /// The most reflectors one WAN can choose from.
-pub const MAX_CANDIDATES: usize = 16;
+pub const MAX_CANDIDATES: usize = FIRST_TCP as usize;
 
 /// The most TCP targets one WAN can fall back to.
 pub const MAX_TCP_TARGETS: usize = 4;

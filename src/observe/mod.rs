@@ -3,12 +3,20 @@
 //! Text is made here and nowhere else. Nothing in here influences a decision, and nothing blocks:
 //! a line that standard error can't take at once is dropped and counted.
 
+mod facts;
 mod flood;
+mod history;
+pub mod http;
 mod log;
+pub mod pages;
 mod ring;
+mod spread;
 mod text;
 
+pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Stage, WanFacts};
 pub use flood::Flood;
+pub use history::{Depth, History, Record, Tier, UNKNOWN};
 pub use log::{Format, Line, install};
 pub use ring::{EventRing, RING};
-pub use text::{Described, level};
+pub use spread::Spread;
+pub use text::{Described, about, level};

@@ -24,6 +24,9 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "contested limits",
     "the write budget",
     "wear of the router's flash",
+    "the endpoint",
+    "steering",
+    "steering held back",
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -33,6 +36,12 @@ pub struct Described<'a, N> {
     pub kind: &'a EventKind,
     /// Names of the WANs, in order.
     pub names: &'a [N],
+}
+
+/// What an event is about, in a word or two.
+#[must_use]
+pub fn about(kind: &EventKind) -> &'static str {
+    CLASSES[kind.class()]
 }
 
 /// How loud an event is.
@@ -48,6 +57,9 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Repaired { .. }
         | EventKind::Budget(BudgetState::CutsOnly)
         | EventKind::SaveFailed { .. }
+        | EventKind::Steer { dry_run: false, .. }
+        | EventKind::SteerHeld { dry_run: false, .. }
+        | EventKind::NotListening(_)
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
         EventKind::Confirmed { .. } | EventKind::Overrun { .. } => Level::Debug,
@@ -59,6 +71,8 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Suppressed { .. }
         | EventKind::Budget(BudgetState::Ample)
         | EventKind::Wear { .. }
+        | EventKind::Steer { dry_run: true, .. }
+        | EventKind::SteerHeld { dry_run: true, .. }
         | EventKind::Reloaded => Level::Info,
     }
 }
@@ -135,6 +149,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan)
             ),
             EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::NotListening(error) => write!(f, "nothing can look in at observe.listen: {error}"),
             EventKind::Reloaded => f.write_str("configuration read again, in force now"),
             EventKind::ReloadRefused { faults } => {
                 write!(f, "configuration refused because of {faults} faults; the old one stays in force")
@@ -142,6 +157,26 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
             EventKind::Suppressed { class, lines } => {
                 write!(f, "{lines} more lines about {} in the last minute suppressed", CLASSES[usize::from(class)])
             }
+            EventKind::Steer { turn, dry_run } => write!(
+                f,
+                "{}new marked connections leave through {} instead of {}: {}; score of {} {}, of {} {}",
+                if dry_run { "dry run, would do: " } else { "" },
+                self.name(turn.to),
+                self.name(turn.from),
+                turn.why.text(),
+                self.name(turn.from),
+                turn.scores[0],
+                self.name(turn.to),
+                turn.scores[1],
+            ),
+            EventKind::SteerHeld { held, dry_run } => write!(
+                f,
+                "{}new marked connections stay on {} with its score of {}: {}",
+                if dry_run { "dry run: " } else { "" },
+                self.name(held.wan),
+                held.score,
+                held.hold,
+            ),
             EventKind::SaveFailed { errno } => {
                 write!(f, "state can't be saved: {}", std::io::Error::from_raw_os_error(errno))
             }
@@ -150,7 +185,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
 }
 
 /// The quality of a measurement in a few words.
-const fn signal(signal: Signal) -> &'static str {
+pub(super) const fn signal(signal: Signal) -> &'static str {
     match signal {
         Signal::WarmingUp => "warming up, nothing has answered yet",
         Signal::Good => "reflectors answer",

@@ -14,10 +14,11 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 const FIRST_BACKOFF: Duration = Duration::from_millis(125);
 
 /// After a request without an answer: RouterOS's web server may answer the next request with the
-/// status of the one that was given up, for up to 2.4 s after it.
+/// status of the one that was given up, for up to 2.4 s after it. Others give up requests too (a
+/// monitoring system, or the process before this one), so a first 401 may not be meant for us.
 const PAUSE_AFTER_ABORT: Duration = Duration::from_secs(3);
 
-/// After a 401 that is no echo of an abort: brute-force rules must not be triggered.
+/// After a second 401 in a row, which is meant for us: brute-force rules must not be triggered.
 const PAUSE_AFTER_DENIAL: Duration = Duration::from_secs(60);
 
 /// Shortest time between two connections: a TLS handshake may cost a small board a cycle, so a
@@ -105,8 +106,8 @@ pub struct Client {
     items: u32,
     error_detail: Option<Text<64>>,
     failures: u32,
-    /// A request was given up since the last good answer.
-    aborted: bool,
+    /// There was a 401 since the last good answer.
+    denied: bool,
     outcome: Option<Result<Exchange, RouterError>>,
     jitter: u64,
 }
@@ -133,7 +134,7 @@ impl Client {
             items: 0,
             error_detail: None,
             failures: 0,
-            aborted: false,
+            denied: false,
             outcome: None,
             jitter: seed | 1,
         }
@@ -339,7 +340,7 @@ impl Client {
         let sent = sent.unwrap_or(now);
         self.outcome = Some(Ok(Exchange { sent, answered: answered.unwrap_or(now) }));
         self.failures = 0;
-        self.aborted = false;
+        self.denied = false;
         self.close_pending = !keep_alive;
         if keep_alive {
             self.state = State::Free { from: now };
@@ -372,11 +373,11 @@ impl Client {
     fn fail(&mut self, now: Instant, error: RouterError, keep_alive: bool) {
         let pause = match error {
             RouterError::ResponseTimeout => PAUSE_AFTER_ABORT,
-            RouterError::Auth if self.aborted => PAUSE_AFTER_ABORT,
+            RouterError::Auth if !self.denied => PAUSE_AFTER_ABORT,
             RouterError::Auth => PAUSE_AFTER_DENIAL,
             _ => self.backoff(),
         };
-        self.aborted = matches!(error, RouterError::ResponseTimeout);
+        self.denied |= matches!(error, RouterError::Auth);
         self.failures = self.failures.saturating_add(1);
         if keep_alive && error.is_refusal() {
             self.state = State::Free { from: now + pause };

@@ -1,6 +1,8 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
-use super::{Bitrate, Direction, Duration, Instant, Millis, Reason, RouterError, Signal, State, WanId};
+use super::{
+    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, Turn, WanId,
+};
 
 /// Something worth telling, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,6 +118,8 @@ pub enum EventKind {
         /// Why.
         cause: OverrunCause,
     },
+    /// Nothing listens at `observe.listen`.
+    NotListening(ListenError),
     /// The configuration was read again and is in force.
     Reloaded,
     /// The configuration was read again and refused; the old one stays.
@@ -130,6 +134,20 @@ pub enum EventKind {
         /// How many.
         lines: u32,
     },
+    /// New marked connections take another WAN.
+    Steer {
+        /// From where to where, and why.
+        turn: Turn,
+        /// Only told, not done.
+        dry_run: bool,
+    },
+    /// They should, by the scores; something holds them back.
+    SteerHeld {
+        /// What.
+        held: Held,
+        /// Nothing would be done anyway.
+        dry_run: bool,
+    },
     /// The state could not be saved.
     SaveFailed {
         /// By its number.
@@ -139,7 +157,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// How many classes there are.
-    pub const CLASSES: usize = 18;
+    pub const CLASSES: usize = 21;
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
@@ -163,6 +181,9 @@ impl EventKind {
             Self::Contested { .. } => 15,
             Self::Budget(_) => 16,
             Self::Wear { .. } => 17,
+            Self::NotListening(_) => 18,
+            Self::Steer { .. } => 19,
+            Self::SteerHeld { .. } => 20,
         }
     }
 }

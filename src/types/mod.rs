@@ -10,6 +10,8 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod steer;
+mod switch;
 mod table;
 mod verdict;
 
@@ -19,10 +21,12 @@ pub use router::{
     Exchange, Fingerprint, Intent, Item, LinkStats, Menu, Name, QueueCounters, QueueId, QueueRow, RouterError,
     RouterInfo, Text,
 };
-pub use sample::{MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit};
+pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, MAX_WANS, Millis, SendError, TlsFault,
-    WallClock, WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_WANS, Millis, SendError,
+    TlsFault, WallClock, WanId,
 };

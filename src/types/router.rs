@@ -76,7 +76,9 @@ pub struct LinkStats {
     pub at: Instant,
     /// Half the time the request took: the error of `at`.
     pub uncertainty: Duration,
-    /// Achieved rate of download and upload since the reading before; `None` after a reset.
+    /// From when on the achieved rates were counted: usually the reading before.
+    pub since: [Instant; 2],
+    /// Achieved rate of download and upload since then; `None` after a reset.
     pub achieved: [Option<Bitrate>; 2],
     /// Packets dropped since the reading before.
     pub dropped: [u64; 2],

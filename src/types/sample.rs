@@ -5,6 +5,9 @@ use super::{Duration, Instant, Millis};
 /// The most reflectors one WAN probes at a time.
 pub const MAX_REFLECTORS: usize = 8;
 
+/// The number of the first TCP target among a sample's candidates, behind all reflectors.
+pub const FIRST_TCP: u8 = 16;
+
 /// Where a round-trip time comes from. Different sources take different paths, so a baseline
 /// belongs to one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,12 @@ pub struct Sample {
     pub source: Source,
     /// Quality of the measurement.
     pub signal: Signal,
-    /// The newest fresh round-trip time of each active reflector.
+    /// The newest fresh round-trip time of each active reflector; and the connect times of TCP
+    /// targets: those that are new in the places left free, or, while the signal is
+    /// [`Signal::Degraded`], in place of the reflectors.
     pub per_reflector: [Option<Millis>; MAX_REFLECTORS],
     /// Which candidate of the configuration each of them is: a reflector that gives way to another
-    /// takes its distance with it.
+    /// takes its distance with it. TCP targets are numbered from [`FIRST_TCP`] on.
     pub candidates: [u8; MAX_REFLECTORS],
     /// How long the oldest probe to each of them has been out since its newest answer: while it is
     /// out, a lower bound of the delay.

@@ -94,8 +94,8 @@ fn requests(figures: &mut Figures, record: &mut Record) {
 /// Connections in a day on which nothing happens, in virtual time.
 pub fn quiet_day(figures: &mut Figures) {
     figures.group("a quiet day, virtual time");
-    let setup =
-        RouterSetup { queues: two_wans::queues(), idle_close: Some(Duration::from_secs(60)), ..RouterSetup::default() };
+    let idle = Duration::from_secs(60);
+    let setup = RouterSetup { queues: two_wans::queues(), idle_close: Some(idle..=idle), ..RouterSetup::default() };
     let line = LineSetup::new(Bitrate::from_mbps(45), Bitrate::from_mbps(16));
     let wans = (0..2).map(|i| {
         let reflectors = two_wans::REFLECTORS[i].map(|ip| ip.parse().expect("an address"));

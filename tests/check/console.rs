@@ -1,6 +1,7 @@
 //! RouterOS console commands, carried out on the double over REST: what a page or a finding tells
 //! people to type is tried, not believed.
 
+use super::script::{Condition, Script};
 use serde_json::{Map, Value};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,20 +12,8 @@ pub struct Console {
     server: RouterServer,
     authorization: String,
     /// The menu a command without a path is in.
-    menu: String,
+    pub(super) menu: String,
 }
-
-/// A command in its parts.
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    menu: String,
-    verb: String,
-    /// Which objects: by the members of `[find …]`, or by one name or id.
-    find: Option<Vec<(String, String)>>,
-    arguments: Vec<(String, String)>,
-}
-
-const VERBS: [&str; 8] = ["add", "set", "enable", "disable", "remove", "print", "sign", "export-certificate"];
 
 impl Console {
     pub fn of(world: SharedWorld, user: &str, password: &str) -> Self {
@@ -34,41 +23,70 @@ impl Console {
         Self { server, authorization, menu: "/".to_owned() }
     }
 
-    /// Carries out one line, which may hold several commands; the error is the router's.
+    /// Carries out a line or a script; the error is the router's.
     pub fn run(&mut self, text: &str) -> Result<(), String> {
-        let mut quotes = 0;
-        let ends = |c| {
-            quotes += i32::from(c == '"');
-            c == ';' && quotes % 2 == 0
-        };
-        for command in text.split(ends).map(str::trim).filter(|c| !c.is_empty()) {
-            let line = parse(command, &self.menu).ok_or_else(|| format!("not understood: {command}"))?;
-            self.menu.clone_from(&line.menu);
-            self.carry_out(&line).map_err(|error| format!("{command}: {error}"))?;
-        }
-        Ok(())
+        Script::new(self).run(text).map(drop)
     }
 
-    fn carry_out(&self, line: &Line) -> Result<(), String> {
-        let body: Map<String, Value> =
-            line.arguments.iter().map(|(n, v)| (n.clone(), Value::String(v.clone()))).collect();
-        let Line { menu, verb, .. } = line;
-        if verb.is_empty() {
-            return Ok(()); // only a change of the menu
-        }
-        if verb == "add" {
-            return self.ask("PUT", menu, &body).map(drop);
-        }
-        let targets = self.targets(line)?;
-        if targets.is_empty() && verb != "print" {
+    /// What a menu holds, without ids: those may change.
+    pub fn rows(&self, menu: &str) -> Vec<Map<String, Value>> {
+        let rows = self.ask("GET", menu, &Map::new()).unwrap();
+        let mut rows: Vec<Map<String, Value>> =
+            rows.as_array().unwrap().iter().map(|r| r.as_object().unwrap().clone()).collect();
+        rows.iter_mut().for_each(|row| drop(row.remove(".id")));
+        rows
+    }
+
+    /// The ids of the rows that meet all conditions.
+    pub(super) fn find(&self, menu: &str, conditions: &[Condition]) -> Result<Vec<String>, String> {
+        let rows = self.ask("GET", menu, &Map::new())?;
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        // Properties are compared as the console does it: yes is true, and what is unset is empty.
+        let plain = |v: &str| match v {
+            "yes" => "true".to_owned(),
+            "no" => "false".to_owned(),
+            other => other.to_owned(),
+        };
+        let matches = |row: &Value| {
+            conditions.iter().all(|(name, operator, value)| {
+                let has = plain(row.get(name).and_then(Value::as_str).unwrap_or(""));
+                match (operator, value.strip_prefix('^')) {
+                    ('=', _) => has == plain(value),
+                    ('!', _) => has != "true",
+                    (_, Some(beginning)) => has.starts_with(beginning),
+                    _ => has.contains(value),
+                }
+            })
+        };
+        Ok(rows.iter().filter(|row| matches(row)).filter_map(|row| row[".id"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Carries out a command that changes something.
+    pub(super) fn act(
+        &self,
+        menu: &str,
+        verb: &str,
+        targets: Option<&[String]>,
+        arguments: &[(String, String)],
+    ) -> Result<(), String> {
+        let body: Map<String, Value> = arguments.iter().map(|(n, v)| (n.clone(), Value::String(v.clone()))).collect();
+        let Some(targets) = targets else {
+            return if verb == "add" {
+                self.ask("PUT", menu, &body).map(drop)
+            } else {
+                self.ask("POST", &format!("{menu}/{verb}"), &body).map(drop)
+            };
+        };
+        // A set that is about nothing is a slip, on a page or in a script.
+        if targets.is_empty() && verb != "remove" {
             return Err("finds nothing".to_owned());
         }
-        for id in targets {
-            let mut body = body.clone();
-            match verb.as_str() {
-                "print" => {}
-                "set" => drop(self.ask("PATCH", &format!("{menu}/{id}"), &body)?),
-                verb => {
+        for target in targets {
+            for id in if target.starts_with('*') { vec![target.clone()] } else { self.named(menu, target)? } {
+                let mut body = body.clone();
+                if verb == "set" {
+                    self.ask("PATCH", &format!("{menu}/{id}"), &body)?;
+                } else {
                     body.insert(".id".into(), id.into());
                     self.ask("POST", &format!("{menu}/{verb}"), &body)?;
                 }
@@ -77,24 +95,10 @@ impl Console {
         Ok(())
     }
 
-    /// The ids of what the command is about.
-    fn targets(&self, line: &Line) -> Result<Vec<String>, String> {
-        let rows = self.ask("GET", &line.menu, &Map::new())?;
-        let rows = rows.as_array().cloned().unwrap_or_default();
-        let find = line.find.clone().unwrap_or_default();
-        // Properties are compared as the console does it: yes is true.
-        let plain = |v: &str| match v {
-            "yes" => "true".to_owned(),
-            "no" => "false".to_owned(),
-            other => other.to_owned(),
-        };
-        let matches = |row: &Value| {
-            find.iter().all(|(name, value)| row.get(name).and_then(Value::as_str).map(plain) == Some(plain(value)))
-        };
-        let ids = rows.iter().filter(|row| matches(row)).filter_map(|row| row[".id"].as_str().map(str::to_owned));
-        // A name means the one that can be changed.
-        let by_name = find.len() == 1 && line.find_by_name();
-        Ok(if by_name { ids.take(1).collect() } else { ids.collect() })
+    /// The ids of all rows of this name: of a service, live connections as well.
+    fn named(&self, menu: &str, name: &str) -> Result<Vec<String>, String> {
+        let ids = self.find(menu, &[("name".to_owned(), '=', name.to_owned())])?;
+        if ids.is_empty() { Err("finds nothing".to_owned()) } else { Ok(ids) }
     }
 
     fn ask(&self, method: &str, menu: &str, body: &Map<String, Value>) -> Result<Value, String> {
@@ -105,12 +109,6 @@ impl Console {
         let value = serde_json::from_str(body).unwrap_or(Value::Null);
         let status = head.split(' ').nth(1).unwrap();
         if status.starts_with('2') { Ok(value) } else { Err(format!("{status} {value}")) }
-    }
-}
-
-impl Line {
-    fn find_by_name(&self) -> bool {
-        self.menu == "/ip/service" && self.find.as_ref().is_some_and(|f| f[0].0 == "name")
     }
 }
 
@@ -125,93 +123,4 @@ fn request(to: SocketAddr, method: &str, path: &str, authorization: &str, body: 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-}
-
-/// Words as the console splits them; a quoted part may hold anything, brackets stay together.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word) = (Vec::new(), String::new());
-    let (mut quoted, mut depth, mut escaped) = (false, 0, false);
-    for c in text.chars() {
-        match c {
-            _ if escaped => {
-                escaped = false;
-                word.push(c);
-            }
-            '\\' if quoted => {
-                escaped = true;
-                if depth > 0 {
-                    word.push(c);
-                }
-            }
-            '"' => {
-                quoted = !quoted;
-                if depth > 0 {
-                    word.push(c);
-                }
-            }
-            '[' if !quoted => {
-                depth += 1;
-                word.push(c);
-            }
-            ']' if !quoted => {
-                depth -= 1;
-                word.push(c);
-            }
-            c if c.is_whitespace() && !quoted && depth == 0 => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            c => word.push(c),
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
-}
-
-fn pair(word: &str) -> Option<(String, String)> {
-    word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
-}
-
-fn parse(command: &str, menu: &str) -> Option<Line> {
-    let words = words(command);
-    let mut words = words.iter().map(String::as_str).peekable();
-    let mut path: Vec<&str> = Vec::new();
-    if !command.starts_with('/') {
-        path.push(menu.trim_start_matches('/'));
-    }
-    while let Some(word) = words.next_if(|w| !VERBS.contains(w) && !w.contains('=') && !w.starts_with('[')) {
-        path.push(word.trim_start_matches('/'));
-    }
-    let verb = words.next().unwrap_or("").to_owned();
-    let mut line = Line { menu: format!("/{}", path.join("/")), verb, find: None, arguments: Vec::new() };
-    for word in words.filter(|w| !matches!(*w, "detail" | "where")) {
-        if let Some(inner) = word.strip_prefix("[find").and_then(|w| w.strip_suffix(']')) {
-            line.find = Some(self::words(inner).iter().map(|w| pair(w)).collect::<Option<_>>()?);
-        } else if let Some(id) = word.strip_prefix('*') {
-            line.find = Some(vec![(".id".to_owned(), format!("*{id}"))]);
-        } else if let Some(pair) = pair(word) {
-            if line.verb == "print" { line.find.get_or_insert_default().push(pair) } else { line.arguments.push(pair) }
-        } else {
-            line.find = Some(vec![("name".to_owned(), word.to_owned())]);
-        }
-    }
-    Some(line)
-}
-
-#[test]
-fn lines_are_understood() {
-    let line = parse(r#"/queue tree set [find name="a \"b\" c" disabled=no] comment="x y" max-limit=1M"#, "/").unwrap();
-    assert_eq!((line.menu.as_str(), line.verb.as_str()), ("/queue/tree", "set"));
-    let pairs =
-        |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
-    assert_eq!(line.find.unwrap(), pairs(&[("name", "a \"b\" c"), ("disabled", "no")]));
-    assert_eq!(line.arguments, pairs(&[("comment", "x y"), ("max-limit", "1M")]));
-    let line = parse("sign ca-t name=ca", "/certificate").unwrap();
-    assert_eq!((line.menu.as_str(), line.verb.as_str()), ("/certificate", "sign"));
-    assert_eq!(line.find.unwrap(), pairs(&[("name", "ca-t")]));
-    let line = parse("/queue tree set *7 name=x", "/").unwrap();
-    assert_eq!(line.find.unwrap(), pairs(&[(".id", "*7")]));
 }

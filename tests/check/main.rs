@@ -5,4 +5,6 @@ mod console;
 mod house;
 mod mend;
 mod page;
+mod script;
+mod scripts;
 mod trust;

@@ -71,7 +71,7 @@ fn mends_itself(house: &House, harm: &str, mark: &str, words: &str) {
 
 /// What is done to the router, how bad it is, and what must be said. (The harm of one row is
 /// mended before the next.)
-const HARMS: [(&str, &str, &str); 19] = [
+const HARMS: [(&str, &str, &str); 20] = [
     ("/queue tree disable [find name=wan1-dl]", "BAD", "\"wan1-dl\" is disabled"),
     ("/queue tree set [find name=wan1-dl] name=wan1-old", "BAD", "/queue tree has no \"wan1-dl\"; it has: wan1-old"),
     ("/queue tree set [find name=wan1-ul] queue=default", "BAD", "\"default\", which is not of kind cake"),
@@ -82,7 +82,7 @@ const HARMS: [(&str, &str, &str); 19] = [
     ("/queue tree set [find name=wan1-ul] limit-at=9M", "warn", "limit-at is 9M"),
     ("/queue tree set [find name=wan1-dl] parent=ether1", "BAD", "both hang on \"ether1\""),
     (
-        "/queue tree add name=all parent=bridge max-limit=50M; set [find name=wan1-dl] parent=all",
+        "/queue tree add name=all parent=bridge max-limit=50M; /queue tree set [find name=wan1-dl] parent=all",
         "warn",
         "its parent \"all\" has 50M, less than the ceiling of 80M",
     ),
@@ -115,7 +115,8 @@ const HARMS: [(&str, &str, &str); 19] = [
     ("/user group set [find name=wanctl] policy=read,write,rest-api,policy,ssh", "warn", "also grants ssh, policy"),
     ("/user set [find name=wanctl] address=\"\"", "warn", "may log in from everywhere"),
     ("/user set [find name=wanctl] group=full", "warn", "its group \"full\" also grants"),
-    ("/ip service set www-ssl address=\"\"", "warn", "is open to every address"),
+    ("/ip service set [find name=www-ssl !dynamic] address=\"\"", "warn", "is open to every address"),
+    ("/ip service set www disabled=no", "warn", "is on beside www-ssl"),
 ];
 
 fn all_of(name: &str, harms: &[(&str, &str, &str)]) {

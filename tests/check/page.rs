@@ -24,7 +24,8 @@ fn commands() -> Vec<&'static str> {
 /// What is on the router before anybody prepares it.
 const FRESH: &str = "/queue tree remove [find]; /queue type remove [find name=cake]; /certificate remove [find]; \
     /user set [find name=keeper] group=full; /user group remove [find name=wanctl]; \
-    /ip service set www-ssl certificate=none address=\"\" disabled=yes; /ip service set www address=\"\"; \
+    /ip service set [find name=www-ssl !dynamic] certificate=none address=\"\" disabled=yes; \
+    /ip service set www address=\"\" disabled=no; \
     /ip firewall filter add chain=forward action=fasttrack-connection connection-state=established,related; \
     /system script add name=night-limits source=\"/queue tree set wan1-upload max-limit=5M\"; \
     /system scheduler add name=night-limits on-event=night-limits; \
@@ -61,6 +62,8 @@ fn a_wrong_command_on_the_page_would_be_noticed() {
         "/queue tree add name=x parent=bridge bucket_size=0.01",
         "/user group add name=x policy=read,restapi",
         "/ip service set www-tls address=1.2.3.4",
+        // There is a live connection of that name, too.
+        "/ip service set www-ssl address=1.2.3.4",
         "/certificate sign nobody name=x",
         "/certificate sign rest ca=nobody",
         "/ip firewall filters disable [find action=fasttrack-connection]",

@@ -38,7 +38,7 @@ floor = "2M"
 }
 
 pub fn parse(text: &str) -> Config {
-    let env = |_: &str| Some("secret".to_owned());
+    let env = |name: &str| (name == "WANCTL_ROUTER_PASSWORD").then(|| "secret".to_owned());
     config::parse(text, "test.toml", Path::new("."), &env).unwrap_or_else(|f| panic!("{f}")).0
 }
 

@@ -5,7 +5,7 @@ use super::common::{at, config_text, daemon, limit, set_flows, world, written};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wanctl::types::EventKind;
-use wanctl_hal::sim::{Action, Fault, SharedWorld, lock};
+use wanctl_hal::sim::{Action, Cut, Fault, SharedWorld, World, lock};
 use wanctl_hal::{Direction, Duration};
 
 /// Schedules in `make test`, and in `make soak`.
@@ -34,7 +34,7 @@ fn fault(dice: &mut Dice) -> (Fault, f64, f64) {
     let time = Duration::from_millis(100 + dice.roll(15_000));
     let lasting = time.as_secs_f64();
     let times = u32::try_from(1 + dice.roll(5)).unwrap();
-    match dice.roll(9) {
+    match dice.roll(16) {
         0 => (Fault::Stall(time), lasting, 0.0),
         1 => (Fault::Close, 0.0, 0.0),
         2 => (Fault::Reset, 0.0, 0.0),
@@ -42,7 +42,17 @@ fn fault(dice: &mut Dice) -> (Fault, f64, f64) {
         4 => (Fault::Silent(time), lasting, 0.0),
         5 => (Fault::DropResponse { times: 1 }, 0.0, 0.0),
         6 => (Fault::Garbage { times }, 0.0, 0.0),
-        7 => (Fault::Truncate { times }, 0.0, 0.0),
+        7 | 8 => {
+            let points = [Cut::Accepted, Cut::Asking, Cut::Served, Cut::Head, Cut::Middle, Cut::LastByte];
+            (Fault::Cut { at: points[usize::try_from(dice.roll(6)).unwrap()], times }, 0.0, 0.0)
+        }
+        9 => (Fault::Drip { pause: Duration::from_millis(1 + dice.roll(200)), times: 1 }, 0.0, 0.0),
+        10 => (Fault::Pause { time, times: 1 }, 0.0, 0.0),
+        11 => (Fault::Padded { bytes: 1_500_000, chunked: dice.roll(2) == 0, times }, 0.0, 0.0),
+        12 => (Fault::Chunked { times }, 0.0, 0.0),
+        13 => (Fault::Continue { times }, 0.0, 0.0),
+        // Two 401 of others in a row look like one that is meant.
+        14 => (Fault::AbortDamage(time), lasting, 60.0),
         // A real 401 backs off for a minute, each time.
         _ if dice.roll(4) == 0 => (Fault::Status { status: 401, times: 1 }, 0.0, 60.0),
         _ => (Fault::Status { status: [400, 404, 500, 503][usize::try_from(dice.roll(4)).unwrap()], times }, 0.0, 0.0),
@@ -74,6 +84,12 @@ fn schedule(world: &SharedWorld, dice: &mut Dice) -> (f64, f64) {
         lock(world).at(at(start), Action::SetLimit(queue.into(), found.into()));
         over = over.max(start);
     }
+    // Faults of coming answers may have queued up behind an outage: then they are over, too.
+    let heal = |world: &mut World| {
+        let now = world.now();
+        world.router.heal(now);
+    };
+    lock(world).at(at(over), Action::Do(Box::new(heal)));
     (over, extra)
 }
 

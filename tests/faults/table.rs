@@ -2,12 +2,13 @@
 //! what the user saw. In virtual time everything is exact, so `docs/faults.md` holds the very rows
 //! that this test makes (`WANCTL_BLESS=1` writes them).
 
-use super::common::{at, config_text, daemon, limit, world, written};
+use super::common::{at, config_text, daemon, limit, line, mbps, set_flows, world, written};
 use std::fmt::Write as _;
+use wanctl::daemon::Daemon;
 use wanctl::observe::{Described, level};
-use wanctl::types::EventKind;
-use wanctl_hal::Duration;
-use wanctl_hal::sim::{Action, Fault, RouterDouble, RouterSetup, SharedWorld, lock};
+use wanctl::types::{BudgetState, EventKind};
+use wanctl_hal::sim::{Action, Cut, Fault, RouterDouble, RouterSetup, SharedWorld, World, lock};
+use wanctl_hal::{Direction, Duration};
 
 /// When the fault begins. At the same moment somebody sets a queue to unlimited, so that there is
 /// something to put right and every row is measured by the same yardstick.
@@ -32,6 +33,28 @@ fn strike(world: &SharedWorld, fault: Fault) {
     lock(world).at(at(BEGIN), Action::Router(fault));
 }
 
+fn cut(world: &SharedWorld, point: Cut) {
+    strike(world, Fault::Cut { at: point, times: 3 });
+}
+
+/// Others take all connections that the router has, for a time.
+fn crowd(world: &mut World, time: Duration) {
+    let now = world.now();
+    let others: Vec<_> = std::iter::from_fn(|| world.router.connect(now).ok()).collect();
+    assert!(others.len() >= 19, "{}", others.len());
+    world.at(
+        now + time,
+        Action::Do(Box::new(move |world| others.into_iter().for_each(|id| world.router.disconnect(id, now + time)))),
+    );
+}
+
+/// The usual configuration, with a router whose name nobody knows any more: its address was found
+/// at start-up, and is not asked for again.
+fn config() -> String {
+    let head = format!("fingerprint = \"{}\"", "ab".repeat(32));
+    config_text(&head, "").replace("http://192.168.88.1", "https://router.invalid")
+}
+
 /// A router like that of the test's world, differently set up.
 fn router(world: &SharedWorld, change: impl FnOnce(&mut RouterSetup)) {
     let queues = vec![
@@ -44,6 +67,7 @@ fn router(world: &SharedWorld, change: impl FnOnce(&mut RouterSetup)) {
 }
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
 /// Pause after an answer that never came.
 const PAUSE: f64 = 3.0;
@@ -86,10 +110,100 @@ const ROWS: &[Row] = &[
         bound: 5.0 + PAUSE + TIMEOUT,
     },
     Row {
-        name: "answer broken off in the middle, three times",
-        strike: |w| strike(w, Fault::Truncate { times: 3 }),
+        name: "reset in the handshake, three times",
+        strike: |w| {
+            strike(w, Fault::Reset);
+            strike(w, Fault::Cut { at: Cut::Accepted, times: 3 });
+        },
+        // Connections are two seconds apart.
+        lasts: 4.0,
+        bound: 5.0,
+    },
+    Row { name: "reset while asking, three times", strike: |w| cut(w, Cut::Asking), lasts: 0.0, bound: 5.0 },
+    Row { name: "reset instead of an answer, three times", strike: |w| cut(w, Cut::Served), lasts: 0.0, bound: 5.0 },
+    Row { name: "reset in the head of the answer, three times", strike: |w| cut(w, Cut::Head), lasts: 0.0, bound: 5.0 },
+    Row {
+        name: "reset in the middle of the answer, three times",
+        strike: |w| cut(w, Cut::Middle),
         lasts: 0.0,
         bound: 5.0,
+    },
+    Row { name: "reset before the last byte, three times", strike: |w| cut(w, Cut::LastByte), lasts: 0.0, bound: 5.0 },
+    Row {
+        name: "one byte per 100 ms",
+        strike: |w| strike(w, Fault::Drip { pause: MILLIS(100), times: 1 }),
+        lasts: 0.0,
+        bound: 5.0 + PAUSE + TIMEOUT,
+    },
+    Row {
+        name: "pause of 5 s in the middle of a body",
+        strike: |w| strike(w, Fault::Pause { time: SECONDS(5), times: 1 }),
+        lasts: 5.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "stall of 30 s in the middle of a body",
+        strike: |w| strike(w, Fault::Pause { time: SECONDS(30), times: 1 }),
+        lasts: 0.0,
+        bound: 5.0 + PAUSE + TIMEOUT,
+    },
+    Row {
+        name: "body of 10 MB, three times",
+        strike: |w| strike(w, Fault::Padded { bytes: 10_000_000, chunked: false, times: 3 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "body of 10 MB in chunks, three times",
+        strike: |w| strike(w, Fault::Padded { bytes: 10_000_000, chunked: true, times: 3 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "answers in chunks of seven bytes, twenty times",
+        strike: |w| strike(w, Fault::Chunked { times: 20 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "100 Continue before the answer, twenty times",
+        strike: |w| strike(w, Fault::Continue { times: 20 }),
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "all of the router's connections taken for 20 s",
+        strike: |w| {
+            strike(w, Fault::Reset);
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| crowd(w, SECONDS(20)))));
+        },
+        lasts: 20.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "handshake takes 2.5 s",
+        strike: |w| {
+            router(w, |setup| setup.handshake = MILLIS(2_500));
+            strike(w, Fault::Reset);
+        },
+        lasts: 2.5,
+        bound: 5.0,
+    },
+    Row {
+        name: "handshake takes 10 s, for 20 s",
+        strike: |w| {
+            strike(w, Fault::Reset);
+            lock(w).at(at(BEGIN), Action::Do(Box::new(|w| w.router.set_handshake(SECONDS(10)))));
+            lock(w).at(at(BEGIN + 20.0), Action::Do(Box::new(|w| w.router.set_handshake(Duration::ZERO))));
+        },
+        lasts: 20.0,
+        bound: 5.0 + 3.0,
+    },
+    Row {
+        name: "another client gives up its requests, for 20 s",
+        strike: |w| strike(w, Fault::AbortDamage(SECONDS(20))),
+        lasts: 20.0,
+        bound: 65.0,
     },
     Row {
         name: "200 with something that is no JSON, three times",
@@ -109,7 +223,18 @@ const ROWS: &[Row] = &[
         lasts: 0.0,
         bound: 5.0,
     },
-    Row { name: "401, once", strike: |w| strike(w, Fault::Status { status: 401, times: 1 }), lasts: 0.0, bound: 65.0 },
+    Row {
+        name: "401, once",
+        strike: |w| strike(w, Fault::Status { status: 401, times: 1 }),
+        lasts: 0.0,
+        bound: 5.0 + PAUSE,
+    },
+    Row {
+        name: "401, five times",
+        strike: |w| strike(w, Fault::Status { status: 401, times: 5 }),
+        lasts: 3.0 + 3.0 * 60.0,
+        bound: 65.0,
+    },
     Row {
         name: "password changed, and changed back after 30 s",
         strike: |w| {
@@ -155,8 +280,22 @@ const ROWS: &[Row] = &[
     Row {
         name: "idle connections closed after half a second",
         strike: |w| {
-            router(w, |setup| setup.idle_close = Some(Duration::from_millis(500)));
+            router(w, |setup| setup.idle_close = Some(MILLIS(500)..=MILLIS(500)));
         },
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "idle connections closed after 0.2 to 2 s",
+        strike: |w| {
+            router(w, |setup| setup.idle_close = Some(MILLIS(200)..=MILLIS(2_000)));
+        },
+        lasts: 0.0,
+        bound: 5.0,
+    },
+    Row {
+        name: "reconnect while no name server knows the router",
+        strike: |w| strike(w, Fault::Reset),
         lasts: 0.0,
         bound: 5.0,
     },
@@ -202,7 +341,7 @@ fn run(row: &Row) -> Outcome {
     let world = world(1);
     (row.strike)(&world);
     lock(&world).at(at(BEGIN), Action::SetLimit("wan1-dl".into(), "0".into()));
-    let mut d = daemon(&world, &config_text("", ""));
+    let mut d = daemon(&world, &config());
     d.run_until(at(BEGIN - 0.05));
     let before = d.counters().connections;
     let end = BEGIN + row.lasts + row.bound + 10.0;
@@ -239,6 +378,58 @@ fn run(row: &Row) -> Outcome {
     }
 }
 
+/// The write budget is used up: the half for rises by a line whose capacity keeps changing, the
+/// rest by hands on the router that must be made good. One more hand is then answered with the
+/// safe rate at once, and the wanted one waits for tokens to return.
+fn used_up_budget() -> String {
+    let world = world(1);
+    // The classic law, which changes least itself, so that this row does too.
+    let text = config().replace("baseline =", "law = \"classic\"\nbaseline =");
+    let mut d = daemon(&world, &format!("{text}safe_rate = \"3M\"\n[loop]\nwrites_per_hour = 60\n"));
+    set_flows(&world, Direction::Upload, 4);
+    let left = |d: &Daemon<_>| d.actuator().budget().tokens();
+    let (mut begin, mut hands) = (0.0, 0);
+    while left(&d) >= 1.0 {
+        begin += 31.0;
+        assert!(begin < 7_200.0, "the budget is never used up");
+        if left(&d) > 15.0 && hands == 0 {
+            let capacity = if begin % 62.0 < 31.0 { mbps(10) } else { mbps(4) };
+            line(&world, |wan| wan.line.set_capacity(Direction::Upload, capacity));
+        } else {
+            // Each queue every minute: more would be a contest, which is left alone.
+            hands += 1;
+            let queue = if hands % 2 == 0 { "wan1-dl" } else { "wan1-ul" };
+            lock(&world).at(at(begin - 31.0), Action::SetLimit(queue.into(), "0".into()));
+        }
+        d.run_until(at(begin));
+    }
+    // Then the line is quiet, and the hands for long enough.
+    set_flows(&world, Direction::Upload, 0);
+    begin += 65.0;
+    d.run_until(at(begin - 0.05));
+    let spent = lock(&world).router.writes_total();
+    lock(&world).at(at(begin), Action::SetLimit("wan1-ul".into(), "0".into()));
+    let safe = |limit: &str| (2_000_000..=3_000_000).contains(&limit.parse::<u64>().unwrap());
+    let (mut t, mut cut) = (begin, None);
+    while limit(&world, "wan1-ul") != WANTED[1] || cut.is_none() {
+        t += 0.05;
+        assert!(t < begin + 3_600.0, "rises never return: {}", limit(&world, "wan1-ul"));
+        d.run_until(at(t));
+        cut = cut.or_else(|| safe(&limit(&world, "wan1-ul")).then_some(t - begin));
+    }
+    let cut = cut.unwrap();
+    assert!(cut <= 5.0, "cut after {cut:.2} s");
+    let in_all = lock(&world).router.writes_total();
+    assert!(in_all <= 61 && spent >= 30, "{spent} changes, then {in_all}");
+    assert_eq!(d.counters().missed, 0);
+    let seen = EventKind::Budget(BudgetState::Empty);
+    let seen = Described { kind: &seen, names: &["cable"] };
+    format!(
+        "| write budget used up | {cut:.2} s to the safe rate, {:.0} min to the wanted one | 5 s; as tokens return | 0 | {seen} |\n",
+        (t - begin) / 60.0
+    )
+}
+
 #[test]
 fn every_fault_is_survived_within_its_bound() {
     let mut table = String::from(
@@ -249,14 +440,21 @@ fn every_fault_is_survived_within_its_bound() {
         let Outcome { right_after, connections, seen } = outcome;
         writeln!(table, "| {} | {right_after:.2} s | {} s | {connections} | {seen} |", row.name, row.bound).unwrap();
     }
+    table.push_str(&used_up_budget());
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
     let text = std::fs::read_to_string(file).unwrap();
-    let (begin, end) = ("<!-- table -->\n", "<!-- end -->");
-    let (head, rest) = text.split_once(begin).expect("docs/faults.md has the mark of its table");
-    let (old, tail) = rest.split_once(end).expect("docs/faults.md has the end of its table");
+    let new = between(&text, "<!-- table -->\n", &table);
+    let new = between(&new, "<!-- tls -->\n", &super::real::table());
     if std::env::var_os("WANCTL_BLESS").is_some() {
-        std::fs::write(file, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+        std::fs::write(file, new).unwrap();
     } else {
-        assert!(old == table, "docs/faults.md is not true any more; WANCTL_BLESS=1 writes it anew:\n{table}");
+        assert!(text == new, "docs/faults.md is not true any more; WANCTL_BLESS=1 writes it anew:\n{new}");
     }
+}
+
+/// The text with something else between this mark and the next end.
+fn between(text: &str, mark: &str, what: &str) -> String {
+    let (head, rest) = text.split_once(mark).expect("docs/faults.md has the marks of its tables");
+    let (_, tail) = rest.split_once("<!-- end -->").expect("docs/faults.md has the ends of its tables");
+    format!("{head}{mark}{what}<!-- end -->{tail}")
 }

@@ -81,25 +81,6 @@ fn a_second_instance_is_refused_and_a_killed_one_is_succeeded() {
 }
 
 #[test]
-fn killed_at_any_time_the_router_has_its_original_or_a_wanted_limit() {
-    let house = House::new("kills");
-    for kill in 0..5u64 {
-        let mut program = house.start(&Wishes::default());
-        // At a moment of its own each time: from before the first write to long after.
-        assert!(program.ended(Duration::from_millis(60 + kill * 170)).is_none(), "{}", program.log());
-        program.kill();
-        for (limit, original) in house.limits().iter().zip(ORIGINALS) {
-            assert!(limit == original || limit == "40000000", "{limit} after kill {kill}");
-        }
-    }
-    let mut program = house.start(&Wishes::default());
-    program.until_line(&["starts: 1 WANs"]);
-    program.until_report("down 40M, up 40M,");
-    program.stop(libc::SIGTERM);
-    assert_eq!(house.limits(), ORIGINALS);
-}
-
-#[test]
 fn nothing_is_written_while_rates_stay() {
     let house = House::new("writes");
     let program = house.start(&Wishes::default());

@@ -61,6 +61,8 @@ pub struct Wishes {
     /// Sections at the end.
     pub end: &'static str,
     pub reflectors: &'static str,
+    /// Port of the endpoint.
+    pub port: Option<u16>,
 }
 
 impl Default for Wishes {
@@ -73,6 +75,7 @@ impl Default for Wishes {
             directions: "",
             end: "",
             reflectors: r#"["127.0.0.1", "127.0.0.2", "127.0.0.3"]"#,
+            port: None,
         }
     }
 }
@@ -117,7 +120,8 @@ impl House {
 
     /// Writes the configuration; returns its path.
     pub fn configure(&self, wishes: &Wishes) -> PathBuf {
-        let Wishes { ceiling, baseline, router, wan, directions, end, reflectors } = wishes;
+        let Wishes { ceiling, baseline, router, wan, directions, end, reflectors, port } = wishes;
+        let listen = port.map_or_else(|| "off".to_owned(), |port| format!("127.0.0.1:{port}"));
         let (url, fingerprint, state) = (&self.url, &self.fingerprint, self.directory.join("state"));
         let state = state.display();
         let [down, up] = QUEUES;
@@ -151,6 +155,8 @@ floor = "2M"
 {directions}
 [state]
 directory = "{state}"
+[observe]
+listen = "{listen}"
 {end}
 "#
         );

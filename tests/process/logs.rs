@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
-use wanctl_hal::sim::{Fault, lock};
+use wanctl_hal::sim::{Cut, Fault, lock};
 
 /// A life with everything in it that might make it talk.
 fn eventful(house: &House, wishes: &Wishes) -> Program {
@@ -15,7 +15,7 @@ fn eventful(house: &House, wishes: &Wishes) -> Program {
     for fault in [
         Fault::Status { status: 500, times: 1 },
         Fault::Garbage { times: 1 },
-        Fault::Truncate { times: 1 },
+        Fault::Cut { at: Cut::Middle, times: 1 },
         // Last, because a wrong password makes it wait long.
         Fault::Status { status: 401, times: 1 },
     ] {

@@ -4,12 +4,15 @@
 
 mod exit;
 mod house;
+mod kills;
 mod logs;
+mod look;
 #[allow(dead_code, reason = "shared with the tests on a real line")]
 #[path = "../real_line/netns.rs"]
 mod netns;
 mod record;
 mod reload;
 mod rights;
+mod service;
 mod start;
 mod state;

@@ -155,3 +155,24 @@ fn later_version() -> Vec<u8> {
     });
     [json.as_slice(), format!("\n{sum:08x}\n").as_bytes()].concat()
 }
+
+/// A request whose client is gone damages RouterOS's web server for two seconds: the next process
+/// meets resets and other people's 401, and must not take those for a wrong password.
+#[test]
+fn a_kill_in_the_middle_of_a_request_costs_seconds() {
+    for seed in 0..20 {
+        let world = world(seed);
+        let mut d = daemon(&world, &config_text("", ""));
+        let mut t = 5.0;
+        while lock(&world).router.next_due().is_none() {
+            t += 0.01;
+            assert!(t < 10.0, "no request is ever under way");
+            d.run_until(at(t));
+        }
+        kill(d);
+        lock(&world).router.set_limit("wan1-dl", "0");
+        let mut d = daemon(&world, &config_text("", ""));
+        d.run_until(at(t + 10.0));
+        assert_eq!([limit(&world, "wan1-dl"), limit(&world, "wan1-ul")], ["40000000", "14000000"], "{seed}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::common::{at, config_text, daemon, limit, line, set_flows, world, written};
 use wanctl::types::EventKind;
-use wanctl_hal::sim::{Action, Fault, Half, QueueSetup, RouterDouble, RouterSetup, ShaperRef, lock};
+use wanctl_hal::sim::{Action, Cut, Fault, Half, QueueSetup, RouterDouble, RouterSetup, ShaperRef, lock};
 use wanctl_hal::{Direction, Duration, StoreError};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_router_outage_is_survived_and_made_good() {
         Fault::Silent(Duration::from_secs(5)),
         Fault::DropResponse { times: 1 },
         Fault::Garbage { times: 3 },
-        Fault::Truncate { times: 3 },
+        Fault::Cut { at: Cut::Middle, times: 3 },
         Fault::Status { status: 500, times: 4 },
         Fault::Status { status: 404, times: 2 },
     ] {

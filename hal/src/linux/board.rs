@@ -3,13 +3,16 @@
 use super::echo::{ClockRelation, EchoSocket, send_error};
 use super::files::StateDirectory;
 use super::link::Link;
+use super::manager::Manager;
+use super::serve::Endpoint;
 use super::sys::{self, Timer};
 use super::tcp::TcpProbes;
 use super::tls::Tls;
 use crate::board::{
-    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, OpenError, ProbeSource,
-    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, MAX_WANS, Notice, OpenError,
+    ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
+use crate::endpoint::ListenError;
 use crate::icmp::Family;
 use crate::units::{Duration, Instant};
 use core::net::SocketAddr;
@@ -59,7 +62,9 @@ pub struct LinuxBoard {
     unread: u8,
     link: Link,
     tls: Option<Tls>,
+    endpoint: Endpoint,
     directory: StateDirectory,
+    manager: Option<Manager>,
     clocks: ClockRelation,
 }
 
@@ -82,7 +87,9 @@ impl LinuxBoard {
             unread: 0,
             link: Link::default(),
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
+            endpoint: Endpoint::default(),
             directory,
+            manager: None,
             clocks: ClockRelation { offset: offset(), stepped: false },
         })
     }
@@ -108,6 +115,11 @@ impl LinuxBoard {
         self.poll.registry().register(&mut SourceFd(&wake.as_raw_fd()), SIGNAL, Interest::READABLE)?;
         self.signals = Some(Signals { wake, flags: flags.map(|(_, signal, flag)| (signal, flag)) });
         Ok(())
+    }
+
+    /// From now on the service manager is told, if the environment names one.
+    pub fn answer_to_manager(&mut self) {
+        self.manager = Manager::from_environment();
     }
 
     /// Whether a WAN has a probe socket for IPv4, and for IPv6.
@@ -272,11 +284,41 @@ impl Board for LinuxBoard {
         self.link.close(self.poll.registry());
     }
 
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        self.endpoint.listen(at)
+    }
+
+    fn client_accept(&mut self) -> Option<usize> {
+        self.endpoint.accept()
+    }
+
+    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
+        self.endpoint.read(client, buffer)
+    }
+
+    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
+        self.endpoint.write(client, bytes)
+    }
+
+    fn client_close(&mut self, client: usize) {
+        self.endpoint.close(client);
+    }
+
+    fn stopwatch(&mut self) -> Instant {
+        sys::monotonic()
+    }
+
     fn signal(&mut self) -> Option<Signal> {
         let signals = self.signals.as_mut()?;
         let mut drain = [0; 64];
         while signals.wake.read(&mut drain).is_ok_and(|n| n > 0) {}
         signals.flags.iter().find(|(_, flag)| flag.swap(false, Ordering::AcqRel)).map(|(signal, _)| *signal)
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        if let Some(manager) = &mut self.manager {
+            manager.tell(notice);
+        }
     }
 
     fn load(&mut self, file: StoreFile, buffer: &mut [u8]) -> Result<usize, StoreError> {

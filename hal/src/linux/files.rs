@@ -79,6 +79,30 @@ impl StateDirectory {
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
+    /// Gives the directory, and what is in it, to another user. Only when nothing but our files is in
+    /// it: anybody's directory may have been named by mistake.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn give_to(&self, user: super::process::User) -> Result<(), LockError> {
+        let give = |path: &Path| std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid));
+        let ours = |name: &str| {
+            let name = name.strip_suffix(".new").unwrap_or(name);
+            name == "lock"
+                || [StoreFile::StateA, StoreFile::StateB, StoreFile::Originals].iter().any(|f| f.name() == name)
+        };
+        let all = || -> io::Result<()> {
+            let entries = fs::read_dir(&self.directory)?.collect::<io::Result<Vec<_>>>()?;
+            if let Some(other) = entries.iter().find(|e| !e.file_name().to_str().is_some_and(ours)) {
+                let text = format!("holds {:?}, which is not ours", other.file_name());
+                return Err(io::Error::other(text));
+            }
+            entries.iter().try_for_each(|entry| give(&entry.path()))?;
+            give(&self.directory)
+        };
+        all().map_err(|error| LockError::Io(self.directory.clone(), error))
+    }
+
     /// See [`crate::Board::load`].
     pub(super) fn load(&self, file: StoreFile, buffer: &mut [u8]) -> Result<usize, StoreError> {
         let mut reader = File::open(self.directory.join(file.name())).map_err(|e| errno(&e))?;

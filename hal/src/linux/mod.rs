@@ -3,15 +3,20 @@
 
 mod board;
 mod echo;
+mod fetch;
 mod files;
 mod link;
+mod manager;
+pub mod process;
 pub mod resolve;
+mod serve;
 mod stdio;
 mod sys;
 mod tcp;
 mod tls;
 
 pub use board::LinuxBoard;
+pub use fetch::fetch;
 pub use files::{LockError, StateDirectory};
 pub use stdio::{unix_seconds, write_stderr};
 pub use sys::monotonic;

@@ -4,9 +4,10 @@ use super::entry::{Entry, Io};
 use super::file::Tape;
 use super::veil::Veil;
 use crate::board::{
-    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource, Ready,
-    SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, Notice, OpenError, ProbeSource,
+    Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
+use crate::endpoint::ListenError;
 use crate::units::Instant;
 use core::net::SocketAddr;
 use std::cell::RefCell;
@@ -165,6 +166,30 @@ impl<B: Board> Board for Recorder<B> {
         self.put(&Entry::LinkClose);
     }
 
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        self.inner.listen(at)
+    }
+
+    fn client_accept(&mut self) -> Option<usize> {
+        self.inner.client_accept()
+    }
+
+    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
+        self.inner.client_read(client, buffer)
+    }
+
+    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
+        self.inner.client_write(client, bytes)
+    }
+
+    fn client_close(&mut self, client: usize) {
+        self.inner.client_close(client);
+    }
+
+    fn stopwatch(&mut self) -> Instant {
+        self.inner.stopwatch()
+    }
+
     fn signal(&mut self) -> Option<Signal> {
         let signal = self.inner.signal();
         self.put(&Entry::Signal(signal));
@@ -176,6 +201,10 @@ impl<B: Board> Board for Recorder<B> {
         let content = result.map(|length| buffer[..length.min(buffer.len())].into());
         self.put(&Entry::Load { file, result: content });
         result
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.inner.notify(notice);
     }
 
     fn store(&mut self, file: StoreFile, bytes: &[u8], durable: bool) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use crate::board::{
     BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource,
     Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
+use crate::endpoint::ListenError;
 use crate::units::{Duration, Instant};
 use core::net::SocketAddr;
 use std::sync::MutexGuard;
@@ -100,7 +101,9 @@ impl SimBoard {
 
     fn forget_link(&mut self) {
         if let Link::Open(session) = self.link {
-            lock(&self.world).router.disconnect(session);
+            let mut world = lock(&self.world);
+            let now = world.now();
+            world.router.disconnect(session, now);
         }
         self.link = Link::Closed;
         self.inbox.clear();
@@ -191,7 +194,8 @@ impl Board for SimBoard {
 
     fn link_open(&mut self, _to: SocketAddr) {
         self.forget_link();
-        self.link = Link::Connecting(Some(lock(&self.world).now() + CONNECT));
+        let world = lock(&self.world);
+        self.link = Link::Connecting(Some(world.now() + CONNECT + world.router.handshake()));
     }
 
     fn link_poll(&mut self) -> Option<LinkEvent> {
@@ -266,6 +270,27 @@ impl Board for SimBoard {
 
     fn link_close(&mut self) {
         self.forget_link();
+    }
+
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        lock(&self.world).visitors.listen(at.is_some());
+        Ok(at)
+    }
+
+    fn client_accept(&mut self) -> Option<usize> {
+        lock(&self.world).visitors.accept()
+    }
+
+    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
+        lock(&self.world).visitors.read(client, buffer)
+    }
+
+    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
+        lock(&self.world).visitors.write(client, bytes)
+    }
+
+    fn client_close(&mut self, client: usize) {
+        lock(&self.world).visitors.close(client);
     }
 
     fn signal(&mut self) -> Option<Signal> {

@@ -26,11 +26,49 @@ pub enum Fault {
         /// How many.
         times: u32,
     },
-    /// It carries out the next requests and cuts the connection half way through the answer.
-    Truncate {
+    /// It cuts the next connections (RST) at this point of a request.
+    Cut {
+        /// Where.
+        at: Cut,
         /// How many.
         times: u32,
     },
+    /// The answers to the next requests come byte by byte.
+    Drip {
+        /// Time between two bytes.
+        pause: Duration,
+        /// How many.
+        times: u32,
+    },
+    /// The answers to the next requests stop in the middle for this long.
+    Pause {
+        /// How long.
+        time: Duration,
+        /// How many.
+        times: u32,
+    },
+    /// The next answers have a body of this many bytes: spaces behind what it says.
+    Padded {
+        /// Length of the body.
+        bytes: usize,
+        /// In chunks, so that nobody knows how much is coming.
+        chunked: bool,
+        /// How many.
+        times: u32,
+    },
+    /// The next answers come in chunks of seven bytes.
+    Chunked {
+        /// How many.
+        times: u32,
+    },
+    /// The next answers are preceded by a `100 Continue`.
+    Continue {
+        /// How many.
+        times: u32,
+    },
+    /// For this long another client gives up its requests one after the other, which RouterOS's
+    /// web server takes ill: see [`crate::sim::RouterSetup::abort_damage`].
+    AbortDamage(Duration),
     /// It does not carry out the next requests and answers this status (401 without a body).
     Status {
         /// The status.
@@ -38,6 +76,43 @@ pub enum Fault {
         /// How many.
         times: u32,
     },
+}
+
+impl Fault {
+    /// How often it is still going to strike; `None` for what lasts a time or happens at once.
+    pub(crate) const fn times(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::DropResponse { times }
+            | Self::Garbage { times }
+            | Self::Cut { times, .. }
+            | Self::Drip { times, .. }
+            | Self::Pause { times, .. }
+            | Self::Padded { times, .. }
+            | Self::Chunked { times }
+            | Self::Continue { times }
+            | Self::Status { times, .. } => Some(times),
+            Self::Stall(_) | Self::Close | Self::Reset | Self::Refuse(_) | Self::Silent(_) | Self::AbortDamage(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// A point in the life of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// It was just accepted (with TLS: in the middle of the handshake).
+    Accepted,
+    /// A part of a request has come; it is not carried out.
+    Asking,
+    /// The request is carried out, and nothing of the answer is sent.
+    Served,
+    /// In the head of the answer.
+    Head,
+    /// In the middle of the answer.
+    Middle,
+    /// Before the last byte of the answer.
+    LastByte,
 }
 
 /// How long a request takes.

@@ -40,23 +40,36 @@ impl Response {
         Self { status, content_type: "text/html", body: body.into() }
     }
 
-    /// The bytes on the wire.
-    pub(crate) fn render(&self, wall: WallClock, close: bool) -> Vec<u8> {
+    /// The bytes on the wire, with the body as one piece of known length, or in chunks of at most
+    /// this size.
+    pub(crate) fn render(&self, wall: WallClock, close: bool, chunk: Option<usize>) -> Vec<u8> {
         let mut head = String::with_capacity(256 + self.body.len());
+        let framing = match chunk {
+            None => format!("Content-Length: {}", self.body.len()),
+            Some(_) => "Transfer-Encoding: chunked".to_owned(),
+        };
         // Writing to a String can't fail.
         let _ = write!(
             head,
-            "HTTP/1.1 {} {}\r\nCache-Control: no-cache\r\nConnection: {}\r\nContent-Length: {}\r\n\
+            "HTTP/1.1 {} {}\r\nCache-Control: no-cache\r\nConnection: {}\r\n{framing}\r\n\
              Content-Type: {}\r\nDate: {}\r\nExpires: 0\r\nX-Frame-Options: sameorigin\r\n\r\n",
             self.status,
             reason(self.status),
             if close { "Close" } else { "Keep-Alive" },
-            self.body.len(),
             self.content_type,
             http_date(wall),
         );
         let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
+        let Some(chunk) = chunk else {
+            bytes.extend_from_slice(&self.body);
+            return bytes;
+        };
+        for piece in self.body.chunks(chunk) {
+            bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            bytes.extend_from_slice(piece);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
         bytes
     }
 }
@@ -95,6 +108,10 @@ impl Inbox {
     /// The next whole request, or the status with which a broken one is refused (the connection
     /// can't be used behind it).
     pub(crate) fn next(&mut self) -> Option<Result<Request, u16>> {
+        // A greeting in TLS, say: it would be waited for in vain that this becomes a request.
+        if self.buffer.first().is_some_and(|first| !first.is_ascii_uppercase()) {
+            return Some(self.refuse(400));
+        }
         let Some(head_len) = self.buffer.windows(4).take(MAX_HEAD).position(|w| w == b"\r\n\r\n") else {
             return (self.buffer.len() > MAX_HEAD).then(|| self.refuse(413));
         };

@@ -6,6 +6,7 @@ use crate::board::{
     BadTrust, Board, Clock, EchoEvent, EchoRequest, LinkEvent, LinkIo, LinkTarget, OpenError, ProbeSource, Ready,
     SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
+use crate::endpoint::ListenError;
 use crate::units::Instant;
 use core::net::SocketAddr;
 
@@ -122,6 +123,30 @@ impl<B: Board> Board for LiveBoard<B> {
 
     fn link_close(&mut self) {
         self.inner.link_close();
+    }
+
+    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
+        self.inner.listen(at)
+    }
+
+    fn client_accept(&mut self) -> Option<usize> {
+        self.inner.client_accept()
+    }
+
+    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
+        self.inner.client_read(client, buffer)
+    }
+
+    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
+        self.inner.client_write(client, bytes)
+    }
+
+    fn client_close(&mut self, client: usize) {
+        self.inner.client_close(client);
+    }
+
+    fn stopwatch(&mut self) -> Instant {
+        self.inner.stopwatch()
     }
 
     fn signal(&mut self) -> Option<Signal> {

@@ -2,8 +2,11 @@
 //! certificates; and what is in them on a router that was well prepared.
 
 use super::objects::Objects;
-use super::schema::{CERTIFICATE, Counts, Kind, Property, QUEUE_TYPE, SCHEMAS, SERVICE, Schema, USER, USER_GROUP, p};
+use super::schema::{
+    CERTIFICATE, Counts, Kind, Property, QUEUE_TYPE, ROUTE, SCHEMAS, SERVICE, Schema, USER, USER_GROUP, p,
+};
 use super::setup::RouterSetup;
+use super::site;
 
 /// Every policy of RouterOS 7, in the order in which a group lists them.
 pub(crate) const POLICIES: [&str; 17] = [
@@ -26,7 +29,7 @@ pub(crate) const POLICIES: [&str; 17] = [
     "rest-api",
 ];
 
-const fn menu(path: &'static [&'static str], properties: &'static [Property]) -> Schema {
+pub(crate) const fn menu(path: &'static [&'static str], properties: &'static [Property]) -> Schema {
     Schema {
         path,
         single: false,
@@ -73,23 +76,7 @@ pub(crate) const USER_MENU: Schema = menu(
     ],
 );
 
-const FILTER: &[Property] = &[
-    p("action", Kind::Text, "accept"),
-    p("chain", Kind::Text, ""),
-    p("comment", Kind::Comment, ""),
-    p("connection-mark", Kind::Comment, ""),
-    p("connection-state", Kind::Comment, ""),
-    p("disabled", Kind::Flag, "false"),
-    p("hw-offload", Kind::Comment, ""),
-];
-
-pub(crate) const FILTER_MENU: Schema = Schema {
-    required: Some("chain"),
-    read_only: &[("dynamic", "false"), ("invalid", "false")],
-    ..menu(&["ip", "firewall", "filter"], FILTER)
-};
-
-pub(crate) const FILTER6_MENU: Schema = Schema { path: &["ipv6", "firewall", "filter"], ..FILTER_MENU };
+pub(crate) const FILTER6_MENU: Schema = Schema { path: &["ipv6", "firewall", "filter"], ..site::FILTER_MENU };
 
 pub(crate) const SCRIPT_MENU: Schema = menu(
     &["system", "script"],
@@ -122,9 +109,13 @@ pub(crate) const NETWATCH_MENU: Schema = Schema {
             p("disabled", Kind::Flag, "false"),
             p("down-script", Kind::Text, ""),
             p("host", Kind::Text, ""),
+            p("http-codes", Kind::Comment, ""),
+            p("interval", Kind::Text, "10s"),
             p("name", Kind::Text, ""),
+            p("port", Kind::Number(1, 65_535), "80"),
             p("test-script", Kind::Text, ""),
-            p("type", Kind::Text, "simple"),
+            p("timeout", Kind::Text, "3s"),
+            p("type", Kind::OneOf(&["simple", "icmp", "tcp-conn", "http-get", "https-get", "dns"]), "simple"),
             p("up-script", Kind::Text, ""),
         ],
     )
@@ -139,6 +130,7 @@ pub(crate) const SERVICE_MENU: Schema = Schema {
             p("address", Kind::Text, ""),
             p("certificate", Kind::Text, "none"),
             p("disabled", Kind::Flag, "false"),
+            p("max-sessions", Kind::Number(1, 1_000), "20"),
             p("name", Kind::Text, ""),
             p("port", Kind::Number(1, 65_535), "80"),
             p("tls-version", Kind::Text, "any"),
@@ -157,6 +149,25 @@ pub(crate) const CERTIFICATE_MENU: Schema = menu(
         p("subject-alt-name", Kind::Text, ""),
     ],
 );
+
+/// Flags such as `dynamic` and `active` are there only where they are true.
+pub(crate) const ROUTE_MENU: Schema = Schema {
+    required: Some("gateway"),
+    ..menu(
+        &["ip", "route"],
+        &[
+            p("check-gateway", Kind::Comment, ""),
+            p("comment", Kind::Comment, ""),
+            p("disabled", Kind::Flag, "false"),
+            p("distance", Kind::Number(1, 255), "1"),
+            p("dst-address", Kind::Text, "0.0.0.0/0"),
+            p("gateway", Kind::Text, ""),
+            p("routing-table", Kind::Named(&[site::ROUTING_TABLE]), "main"),
+            p("scope", Kind::Number(0, 255), "30"),
+            p("target-scope", Kind::Number(0, 255), "10"),
+        ],
+    )
+};
 
 /// Fills the menus as a well prepared router has them.
 pub(crate) fn prepare(objects: &mut Objects, setup: &RouterSetup) {
@@ -177,12 +188,19 @@ pub(crate) fn prepare(objects: &mut Objects, setup: &RouterSetup) {
     let granted = granted(setup.may_read, setup.may_write);
     add(USER_GROUP, &[("name", "wanctl"), ("policy", &granted)]);
     let near = "127.0.0.0/8,192.168.0.0/16";
-    add(USER, &[("name", "admin"), ("group", "full"), ("comment", "system default user")]);
-    add(USER, &[("name", &setup.user), ("group", "wanctl"), ("address", near)]);
-    add(SERVICE, &[("name", "www"), ("port", "80"), ("address", near)]);
+    add(USER, &[("name", "admin"), ("group", "full"), ("password", "admin"), ("comment", "system default user")]);
+    add(USER, &[("name", &setup.user), ("group", "wanctl"), ("password", &setup.password), ("address", near)]);
+    add(SERVICE, &[("name", "www"), ("port", "80"), ("address", near), ("disabled", "true")]);
     add(SERVICE, &[("name", "www-ssl"), ("port", "443"), ("address", near), ("certificate", "rest")]);
     let connection = add(SERVICE, &[("name", "www-ssl"), ("port", "443")]);
     let rest = add(CERTIFICATE, &[("name", "rest"), ("common-name", "router"), ("days-valid", "1825")]);
+    add(site::ROUTING_TABLE, &[("name", "main")]);
+    add(ROUTE, &[("gateway", "192.0.2.1"), ("comment", "by hand")]);
+    let lease = add(ROUTE, &[("gateway", "198.51.100.1"), ("distance", "2")]);
+    let flags = &mut objects.tables[ROUTE].rows;
+    for flag in ["active", "dynamic", "dhcp"] {
+        flags[lease].values.insert(flag, "true".to_owned());
+    }
 
     // Since 7.19 a live connection is a row of the same name.
     objects.tables[SERVICE].rows[connection].values.insert("dynamic", "true".to_owned());

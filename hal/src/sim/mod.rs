@@ -7,6 +7,7 @@
 
 mod board;
 mod certificate;
+mod commands;
 mod fault;
 mod fifo;
 mod flow;
@@ -21,16 +22,19 @@ mod rest;
 mod rng;
 mod router;
 mod schema;
+mod serve;
 mod setup;
 mod shaper;
+mod site;
 mod store;
 mod tls_server;
+mod visitors;
 mod wan;
 mod world;
 
 pub use board::SimBoard;
-pub use certificate::TlsSetup;
-pub use fault::{Fault, Latency};
+pub use certificate::{Key, TlsSetup};
+pub use fault::{Cut, Fault, Latency};
 pub use line::{Entry, LegSetup, Line, LineSetup, Totals};
 pub use live::LiveBoard;
 pub use objects::Traffic;
@@ -40,5 +44,6 @@ pub use router::{Output, Refusal, RouterDouble, SessionId, Write};
 pub use setup::{Half, QueueMenu, QueueSetup, RouterSetup, ShaperRef};
 pub use store::Store;
 pub use tls_server::{LiveClock, OnWrite, RouterServer, ServerSetup};
+pub use visitors::Visitors;
 pub use wan::Wan;
 pub use world::{Action, SharedWorld, World, lock};

@@ -3,10 +3,11 @@
 
 use super::menus;
 use super::schema::{
-    CERTIFICATE, Counts, IDENTITY, INTERFACE, Kind, QUEUE_TYPE, SCHEMAS, SERVICE, SIMPLE, Schema, TREE, USER,
-    USER_GROUP,
+    CERTIFICATE, Counts, FILTER, FILTER6, IDENTITY, INTERFACE, Kind, Property, QUEUE_TYPE, SCHEMAS, SERVICE, SIMPLE,
+    Schema, TREE, USER, USER_GROUP,
 };
 use super::setup::RouterSetup;
+use super::site;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ impl Row {
             .values
             .iter()
             .filter(|(name, value)| match schema.property(name).map(|p| p.kind) {
-                Some(Kind::Comment) => !value.is_empty(),
+                Some(Kind::Comment | Kind::Named(_) | Kind::Dscp) => !value.is_empty(),
                 Some(Kind::Secret) => false,
                 // Of a queue type only the members of its kind are shown.
                 _ => !name.starts_with("cake-") || self.get("kind") == "cake",
@@ -130,13 +131,15 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     pub(crate) tables: Vec<Table>,
+    /// Of the version 7.`minor`.
+    minor: u32,
 }
 
 impl Objects {
     pub(crate) fn new(setup: &RouterSetup) -> Self {
         let tables =
             SCHEMAS.iter().map(|schema| Table { schema, rows: Vec::new(), next_number: schema.first_id }).collect();
-        let mut objects = Self { tables };
+        let mut objects = Self { tables, minor: site::minor(&setup.version) };
         for (i, schema) in SCHEMAS.iter().enumerate().filter(|(_, schema)| schema.single) {
             objects.insert(i, schema.properties.iter().map(|p| (p.name, p.default.to_owned())).collect());
         }
@@ -173,25 +176,65 @@ impl Objects {
     /// Adds a row as a client asks for it.
     pub(crate) fn add(&mut self, table: usize, given: &[(String, String)]) -> Result<usize, String> {
         let schema = self.tables[table].schema;
+        let before = given.iter().find(|(name, _)| name == "place-before" && site::ORDERED.contains(&table));
+        let given: Vec<_> = given.iter().filter(|pair| Some(*pair) != before).cloned().collect();
+        let before = before.map(|(_, key)| self.find(table, key).ok_or("no such item")).transpose()?;
         if let Some(required) = schema.required.filter(|r| !given.iter().any(|(name, _)| name == r)) {
             return Err(format!("missing ={required}="));
         }
+        let is_there = |p: &&Property| p.kind != Kind::Presence && site::is_known(self.minor, schema, p.name);
         let mut values: BTreeMap<&'static str, String> =
-            schema.properties.iter().map(|p| (p.name, p.default.to_owned())).collect();
-        self.check_all(table, None, given, &mut values)?;
+            schema.properties.iter().filter(is_there).map(|p| (p.name, p.default.to_owned())).collect();
+        self.check_all(table, None, &given, &mut values)?;
         if matches!(table, TREE | SIMPLE) && values.get("name").is_some_and(String::is_empty) {
             let free = (1..).map(|n| format!("queue{n}")).find(|name| self.find(table, name).is_none());
             values.insert("name", free.unwrap_or_default());
         }
-        Ok(self.insert(table, values))
+        let row = self.insert(table, values);
+        let Some(before) = before else { return Ok(row) };
+        self.tables[table].rows[before..=row].rotate_right(1);
+        Ok(before)
     }
 
     /// Changes a row as a client asks for it: all of it, or nothing.
     pub(crate) fn change(&mut self, table: usize, row: usize, given: &[(String, String)]) -> Result<(), String> {
         let mut values = self.tables[table].rows[row].values.clone();
         self.check_all(table, Some(row), given, &mut values)?;
-        self.tables[table].rows[row].values = values;
+        let row = &mut self.tables[table].rows[row];
+        // A queue that is hung up anew is a new queue: what it counted is gone.
+        if matches!(table, TREE | SIMPLE)
+            && ["parent", "queue", "disabled"].iter().any(|name| values.get(name) != row.values.get(name))
+        {
+            row.counted = Default::default();
+            row.visible = Default::default();
+        }
+        row.values = values;
         Ok(())
+    }
+
+    /// What RouterOS does itself before anybody looks: while any rule sends connections along the fast
+    /// track, a dynamic rule before all others shows what went there.
+    pub(crate) fn settle(&mut self) {
+        for table in [FILTER, FILTER6] {
+            let rows = &self.tables[table].rows;
+            let wanted = rows.iter().any(|r| r.get("action") == "fasttrack-connection" && r.get("disabled") != "true");
+            let dummy = rows.iter().position(|row| row.get("dynamic") == "true");
+            match (wanted, dummy) {
+                (true, None) => {
+                    let values = [
+                        ("action", "passthrough"),
+                        ("chain", "forward"),
+                        ("comment", "special dummy rule to show fasttrack counters"),
+                        ("disabled", "false"),
+                        ("dynamic", "true"),
+                    ];
+                    let row = self.insert(table, values.into_iter().map(|(n, v)| (n, v.to_owned())).collect());
+                    self.tables[table].rows[..=row].rotate_right(1);
+                }
+                (false, Some(row)) => drop(self.tables[table].rows.remove(row)),
+                _ => {}
+            }
+        }
     }
 
     fn check_all(
@@ -202,9 +245,13 @@ impl Objects {
         values: &mut BTreeMap<&'static str, String>,
     ) -> Result<(), String> {
         for (name, value) in given {
-            let property =
-                self.tables[table].schema.property(name).ok_or_else(|| format!("unknown parameter {name}"))?;
-            if name == "name" && self.find(table, value).is_some_and(|other| Some(other) != row) {
+            let property = self.tables[table]
+                .schema
+                .property(name)
+                .filter(|p| site::is_known(self.minor, self.tables[table].schema, p.name))
+                .ok_or_else(|| format!("unknown parameter {name}"))?;
+            if name == "name" && table != site::ENVS && self.find(table, value).is_some_and(|other| Some(other) != row)
+            {
                 return Err("failure: already have queue with such name".to_owned());
             }
             values.insert(property.name, self.accept(property.name, property.kind, value)?);
@@ -222,6 +269,16 @@ impl Objects {
         };
         match kind {
             Kind::Comment | Kind::Text | Kind::Secret => Ok(value.to_owned()),
+            Kind::Presence => Ok(String::new()),
+            Kind::OneOf(words) => words.contains(&value).then(|| value.to_owned()).ok_or_else(no_match),
+            Kind::Named(tables) => {
+                let is_there = value.is_empty() || tables.iter().any(|table| self.find(*table, value).is_some());
+                is_there.then(|| value.to_owned()).ok_or_else(no_match)
+            }
+            Kind::Dscp => match value.parse::<u8>() {
+                Ok(0..=63) => Ok(value.to_owned()),
+                _ => Err(invalid()),
+            },
             Kind::Policy => menus::policy(value).ok_or_else(no_match),
             Kind::Flag => match value {
                 "true" | "yes" => Ok("true".to_owned()),

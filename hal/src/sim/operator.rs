@@ -1,9 +1,9 @@
 //! What tests and operators do to a [`RouterDouble`] behind REST's back: faults, reboots, changes by hand.
 
 use super::fault::{Fault, Latency};
-use super::http::basic;
 use super::menus;
 use super::router::{Output, RouterDouble};
+use super::schema::USER;
 use crate::units::{Duration, Instant};
 
 impl RouterDouble {
@@ -12,11 +12,11 @@ impl RouterDouble {
         self.advance(now);
         match fault {
             Fault::Stall(time) => {
-                for pending in &mut self.pending {
-                    pending.due += time;
-                }
-                self.busy_until = (if self.busy_until > now { self.busy_until } else { now }) + time;
+                let waiting = self.pending.iter_mut().map(|pending| &mut pending.due);
+                waiting.chain(self.lanes.values_mut()).for_each(|due| *due += time);
+                self.stalled_until = self.stalled_until.max(now) + time;
             }
+            Fault::AbortDamage(time) => self.damaged_until = self.damaged_until.max(now + time),
             Fault::Close => self.end_all(&Output::Close),
             Fault::Reset => self.end_all(&Output::Reset),
             Fault::Refuse(time) => self.refuse_until = now + time,
@@ -31,7 +31,9 @@ impl RouterDouble {
         for pending in &mut self.pending {
             pending.due = if pending.due < now { pending.due } else { now };
         }
-        self.busy_until = if self.busy_until < now { self.busy_until } else { now };
+        self.lanes.clear();
+        self.stalled_until = now;
+        self.damaged_until = now;
         self.refuse_until = now;
         self.silent_until = now;
     }
@@ -43,7 +45,9 @@ impl RouterDouble {
         self.pending.clear();
         self.end_all(&Output::Reset);
         self.refuse_until = now + downtime;
-        self.busy_until = self.refuse_until;
+        self.lanes.clear();
+        self.stalled_until = self.refuse_until;
+        self.damaged_until = now;
         self.booted = Some(self.refuse_until);
         self.sectors = 0;
         self.revision += 1;
@@ -73,9 +77,14 @@ impl RouterDouble {
         true
     }
 
-    /// The user's credentials change.
+    /// The user's credentials change; with the name of another user that becomes the one.
     pub fn set_credentials(&mut self, user: &str, password: &str) {
-        self.authorization = basic(user, password);
+        let row = self.objects.find(USER, user).or_else(|| self.objects.find(USER, &self.setup.user));
+        if let Some(row) = row {
+            let values = &mut self.objects.tables[USER].rows[row].values;
+            values.insert("name", user.to_owned());
+            values.insert("password", password.to_owned());
+        }
         user.clone_into(&mut self.setup.user);
     }
 
@@ -94,10 +103,14 @@ impl RouterDouble {
         self.setup.latency = latency;
     }
 
-    fn end_all(&mut self, how: &Output) {
+    /// The router's part of a TLS handshake takes another time from now on.
+    pub fn set_handshake(&mut self, time: Duration) {
+        self.setup.handshake = time;
+    }
+
+    pub(super) fn end_all(&mut self, how: &Output) {
         for session in self.sessions.values_mut().filter(|s| !s.ended) {
-            session.output.push_back(how.clone());
-            session.ended = true;
+            session.end(how.clone());
         }
     }
 }

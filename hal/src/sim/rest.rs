@@ -2,7 +2,8 @@
 
 use super::http::{Request, Response, reason};
 use super::objects::{Objects, Row, Table};
-use super::schema::{CERTIFICATE, SCHEMAS, Schema};
+use super::schema::{CERTIFICATE, SCHEMAS, SERVICE, Schema};
+use super::site::CONTAINER;
 use serde_json::{Map, Value};
 
 /// What the user's group allows.
@@ -10,6 +11,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Policy {
     pub(crate) read: bool,
     pub(crate) write: bool,
+    /// For `ping` and its like.
+    pub(crate) test: bool,
 }
 
 /// A change that was made.
@@ -22,9 +25,9 @@ pub(crate) struct Change {
 }
 
 /// Why a request is refused: the status, and a detail where RouterOS gives one.
-type Refusal = (u16, Option<String>);
+pub(crate) type Refusal = (u16, Option<String>);
 
-type Given = Vec<(String, String)>;
+pub(crate) type Given = Vec<(String, String)>;
 
 fn detail(text: impl Into<String>) -> Refusal {
     (400, Some(text.into()))
@@ -34,6 +37,7 @@ const NOT_FOUND: Refusal = (404, None);
 
 /// Answers one request, and tells what it changed.
 pub(crate) fn answer(objects: &mut Objects, policy: Policy, request: &Request) -> (Response, Vec<Change>) {
+    objects.settle();
     let mut call = Call { objects, policy, changes: Vec::new() };
     let response = match call.dispatch(request) {
         Ok(response) => response,
@@ -64,7 +68,10 @@ impl Call<'_> {
         let path: Vec<&str> = request.path.iter().skip(1).map(String::as_str).collect();
         let table = SCHEMAS
             .iter()
-            .position(|schema| path.starts_with(schema.path))
+            .enumerate()
+            .filter(|(_, schema)| path.starts_with(schema.path))
+            .max_by_key(|(_, schema)| schema.path.len())
+            .map(|(table, _)| table)
             .ok_or_else(|| detail("no such command prefix"))?;
         let schema = &SCHEMAS[table];
         let rest = &path[schema.path.len()..];
@@ -88,7 +95,7 @@ impl Call<'_> {
             ("DELETE", [key]) if schema.growing => {
                 self.may_write()?;
                 let row = self.objects.find(table, key).ok_or(NOT_FOUND)?;
-                self.remove(table, row);
+                self.remove(table, row)?;
                 Ok(Response::json(204, ""))
             }
             ("POST", [command]) => self.command(table, command, request),
@@ -130,6 +137,14 @@ impl Call<'_> {
                 }
                 done
             }
+            "start" | "stop" if table == CONTAINER => {
+                let (targets, _) = self.targets(table, given(request)?)?;
+                let status = if command == "start" { "running" } else { "stopped" };
+                for row in targets {
+                    self.objects.tables[table].rows[row].values.insert("status", status.to_owned());
+                }
+                done
+            }
             // Writes a file, and the double has none.
             "export-certificate" if table == CERTIFICATE => {
                 let (targets, _) = self.targets(table, given(request)?)?;
@@ -144,7 +159,11 @@ impl Call<'_> {
                 let (mut targets, _) = self.targets(table, given(request)?)?;
                 targets.sort_unstable();
                 targets.dedup();
-                targets.into_iter().rev().for_each(|row| self.remove(table, row));
+                let runs = |row: &usize| self.objects.tables[table].rows[*row].get("status") == "running";
+                if table == CONTAINER && targets.iter().any(runs) {
+                    return Err(detail("failure: container is running"));
+                }
+                targets.into_iter().rev().try_for_each(|row| self.remove(table, row))?;
                 done
             }
             _ => Err(detail("no such command")),
@@ -169,14 +188,26 @@ impl Call<'_> {
     }
 
     fn change(&mut self, table: usize, row: usize, given: &[(String, String)]) -> Result<(), Refusal> {
+        self.own(table, row)?;
         self.objects.change(table, row, given).map_err(detail)?;
         self.note(table, row, given);
         Ok(())
     }
 
-    fn remove(&mut self, table: usize, row: usize) {
+    fn remove(&mut self, table: usize, row: usize) -> Result<(), Refusal> {
+        self.own(table, row)?;
         let row = self.objects.tables[table].rows.remove(row);
         self.changes.push(Change { name: row.get("name").to_owned(), max_limit: None });
+        Ok(())
+    }
+
+    /// What RouterOS made itself, nobody else changes.
+    fn own(&self, table: usize, row: usize) -> Result<(), Refusal> {
+        if self.objects.tables[table].rows[row].get("dynamic") != "true" {
+            return Ok(());
+        }
+        let service = table == SERVICE;
+        Err(detail(if service { "failure: this is configured elsewhere" } else { "failure: can not change dynamic" }))
     }
 
     fn note(&mut self, table: usize, row: usize, given: &[(String, String)]) {
@@ -316,7 +347,7 @@ fn body(request: &Request) -> Result<Map<String, Value>, Refusal> {
 }
 
 /// The members of the body as texts.
-fn given(request: &Request) -> Result<Given, Refusal> {
+pub(crate) fn given(request: &Request) -> Result<Given, Refusal> {
     Ok(body(request)?.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 

@@ -1,22 +1,23 @@
 //! The RouterOS double: bytes in, bytes out, time as an argument.
 //!
-//! It serves requests one after the other, whatever connection they come from, and carries a
-//! request out at the moment its response is ready: that is when a new limit takes effect.
-//! *Not* here: TLS and sockets (see `tls_server`), and the traffic, which the line model counts
-//! into it with [`RouterDouble::count`].
+//! It serves the requests of one user and source one after the other, whatever connection they
+//! come from, and carries a request out at the moment its response is ready: that is when a new
+//! limit takes effect. *Not* here: what a request does (see `serve`), TLS and sockets
+//! (`tls_server`), and the traffic, which the line model counts in with [`RouterDouble::count`].
 
-use super::fault::Fault;
-use super::http::{Inbox, Request, Response, basic};
+use super::commands;
+use super::fault::{Cut, Fault};
+use super::http::{Inbox, Request};
 use super::objects::{Objects, Traffic, parse_rate};
-use super::rest::{self, Policy};
 use super::rng::Rng;
-use super::schema::{INTERFACE, RESOURCE, SIMPLE, TREE};
+use super::schema::{INTERFACE, SERVICE, SIMPLE, TREE};
 use super::setup::{QueueMenu, RouterSetup, ShaperRef};
-use crate::units::{Bitrate, Duration, Instant, WallClock, nanos};
+use crate::units::{Bitrate, Duration, Instant, nanos};
+use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many writes are remembered.
-const WRITES_KEPT: usize = 65_536;
+pub(super) const WRITES_KEPT: usize = 65_536;
 
 /// A connection to the double.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,33 +56,71 @@ pub struct Write {
 
 #[derive(Debug, Default)]
 pub(super) struct Session {
+    source: Option<IpAddr>,
     inbox: Inbox,
+    /// What is there to be taken.
     pub(super) output: VecDeque<Output>,
+    /// What is still on its way.
+    pub(super) later: VecDeque<(Instant, Output)>,
+    /// Requests that have no answer yet.
+    pub(super) waiting: u32,
     /// Nothing more will come out.
     pub(super) ended: bool,
-    /// When bytes last moved.
-    active: Instant,
+    /// When it is closed if nothing moves until then.
+    closes_at: Option<Instant>,
+}
+
+impl Session {
+    fn is_idle(&self) -> bool {
+        !self.ended && self.waiting == 0 && self.later.is_empty()
+    }
+
+    /// Ends it, behind what can still be taken.
+    pub(super) fn end(&mut self, how: Output) {
+        self.later.clear();
+        self.output.push_back(how);
+        self.ended = true;
+    }
+
+    /// Makes what has arrived by now ready to be taken.
+    fn move_on(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        while !self.ended && self.later.front().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, output)) = self.later.pop_front() {
+                self.ended = !matches!(output, Output::Bytes(_));
+                self.output.push_back(output);
+                moved = true;
+            }
+        }
+        moved
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    session: SessionId,
+    pub(super) session: SessionId,
     pub(super) due: Instant,
-    request: Result<Request, u16>,
+    pub(super) request: Result<Request, u16>,
 }
+
+/// Who shares a session of the web server: credentials and source address.
+type Lane = (String, Option<IpAddr>);
 
 /// A simulated RouterOS.
 #[derive(Debug)]
 pub struct RouterDouble {
     pub(super) setup: RouterSetup,
-    pub(super) authorization: String,
     pub(super) objects: Objects,
     pub(super) rng: Rng,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) next_session: u64,
     pub(super) pending: VecDeque<Pending>,
-    /// When the last request taken in will be done.
-    pub(super) busy_until: Instant,
+    /// Of everybody who is being served: when the last request taken in will be done.
+    pub(super) lanes: BTreeMap<Lane, Instant>,
+    /// The whole web server does nothing until then.
+    pub(super) stalled_until: Instant,
+    /// Somebody gave up a request, and until then the web server is not itself.
+    pub(super) damaged_until: Instant,
     pub(super) refuse_until: Instant,
     pub(super) silent_until: Instant,
     pub(super) booted: Option<Instant>,
@@ -119,13 +158,14 @@ impl RouterDouble {
         }
         objects.set_identity(&setup.identity);
         Self {
-            authorization: basic(&setup.user, &setup.password),
             objects,
             rng: Rng::new(setup.seed),
             sessions: BTreeMap::new(),
             next_session: 0,
             pending: VecDeque::new(),
-            busy_until: Instant::ZERO,
+            lanes: BTreeMap::new(),
+            stalled_until: Instant::ZERO,
+            damaged_until: Instant::ZERO,
             refuse_until: Instant::ZERO,
             silent_until: Instant::ZERO,
             booted: None,
@@ -142,21 +182,36 @@ impl RouterDouble {
 
     // ---- connections -------------------------------------------------------------------------
 
-    /// A client connects.
+    /// A client connects, from an address like any other.
     ///
     /// # Errors
     /// [`Refusal`], while the router does not listen.
     pub fn connect(&mut self, now: Instant) -> Result<SessionId, Refusal> {
+        self.connect_from(now, IpAddr::V4(Ipv4Addr::new(192, 168, 88, 10)))
+    }
+
+    /// A client connects.
+    ///
+    /// # Errors
+    /// [`Refusal`], while the router does not listen, or has `max-sessions` clients already.
+    pub fn connect_from(&mut self, now: Instant, source: IpAddr) -> Result<SessionId, Refusal> {
         if now < self.silent_until {
             return Err(Refusal::Silent(self.silent_until));
         }
-        if now < self.refuse_until {
+        if now < self.refuse_until || self.sessions.values().filter(|s| !s.ended).count() >= self.max_sessions() {
             return Err(Refusal::Refused);
         }
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        self.sessions.insert(id, Session { active: now, ..Session::default() });
+        self.sessions.insert(id, Session { source: Some(source), ..Session::default() });
+        self.touch(id, now);
+        self.cut_if(id, Cut::Accepted);
         Ok(id)
+    }
+
+    fn max_sessions(&self) -> usize {
+        let row = self.objects.find(SERVICE, "www-ssl").map(|row| &self.objects.tables[SERVICE].rows[row]);
+        row.and_then(|row| row.get("max-sessions").parse().ok()).unwrap_or(20)
     }
 
     /// Takes bytes from a client, in any fragments.
@@ -164,11 +219,48 @@ impl RouterDouble {
         self.advance(now);
         let Some(session) = self.sessions.get_mut(&id).filter(|s| !s.ended) else { return };
         session.inbox.push(bytes);
-        session.active = now;
-        while let Some(request) = session.inbox.next() {
-            let start = if self.busy_until > now { self.busy_until } else { now };
-            self.busy_until = start + self.setup.latency.draw(&mut self.rng);
-            self.pending.push_back(Pending { session: id, due: self.busy_until, request });
+        if self.cut_if(id, Cut::Asking) {
+            return;
+        }
+        self.touch(id, now);
+        while let Some(request) = self.sessions.get_mut(&id).and_then(|session| session.inbox.next()) {
+            self.take_in(id, now, request);
+        }
+    }
+
+    /// Queues a request behind those of the same user and source.
+    fn take_in(&mut self, id: SessionId, now: Instant, request: Result<Request, u16>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.waiting += 1;
+        let user = request.as_ref().ok().and_then(|r| r.authorization.clone()).unwrap_or_default();
+        let work = request.as_ref().map_or(Duration::ZERO, commands::time);
+        self.lanes.retain(|_, busy_until| *busy_until > now);
+        let busy_until = self.lanes.entry((user, session.source)).or_insert(now);
+        let start = (*busy_until).max(self.stalled_until).max(now);
+        let due = start + self.setup.latency.draw(&mut self.rng) + work;
+        *busy_until = due;
+        let place = self.pending.partition_point(|p| p.due <= due);
+        self.pending.insert(place, Pending { session: id, due, request });
+    }
+
+    /// Cuts a connection if that fault is next in line.
+    fn cut_if(&mut self, id: SessionId, point: Cut) -> bool {
+        let strikes = matches!(self.faults.front(), Some(Fault::Cut { at, .. }) if *at == point);
+        if strikes {
+            self.next_fault();
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.end(Output::Reset);
+            }
+        }
+        strikes
+    }
+
+    /// Something moved on a connection.
+    fn touch(&mut self, id: SessionId, now: Instant) {
+        let Some(idle) = &self.setup.idle_close else { return };
+        let time = self.rng.between(*idle.start(), *idle.end());
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.closes_at = Some(now + time);
         }
     }
 
@@ -191,12 +283,25 @@ impl RouterDouble {
         if !session.output.is_empty() {
             return Some(Instant::ZERO);
         }
-        self.pending.iter().find(|p| p.session == id).map(|p| p.due)
+        let request = self.pending.iter().find(|p| p.session == id).map(|p| p.due);
+        session.later.front().map(|(at, _)| *at).or(request)
     }
 
-    /// The client went away. What it asked for is carried out all the same.
-    pub fn disconnect(&mut self, id: SessionId) {
-        self.sessions.remove(&id);
+    /// The client went away. What it asked for is carried out all the same, and if it did not
+    /// wait for the answer, the web server takes it ill.
+    pub fn disconnect(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        let unread = || session.output.iter().any(|output| matches!(output, Output::Bytes(_)));
+        if self.setup.abort_damage && !session.ended && (!session.is_idle() || unread()) {
+            let time = self.rng.between(Duration::from_millis(1_300), Duration::from_millis(2_400));
+            self.damaged_until = self.damaged_until.max(now + time);
+        }
+    }
+
+    /// How long the router's part of a TLS handshake takes.
+    #[must_use]
+    pub const fn handshake(&self) -> Duration {
+        self.setup.handshake
     }
 
     // ---- time --------------------------------------------------------------------------------
@@ -210,6 +315,11 @@ impl RouterDouble {
             }
         }
         self.show_counters(now);
+        let moved: Vec<SessionId> =
+            self.sessions.iter_mut().filter_map(|(id, session)| session.move_on(now).then_some(*id)).collect();
+        for id in moved {
+            self.touch(id, now);
+        }
         self.close_idle(now);
     }
 
@@ -218,25 +328,17 @@ impl RouterDouble {
     pub fn next_due(&self) -> Option<Instant> {
         let request = self.pending.front().map(|p| p.due);
         let show = self.setup.counter_period.filter(|p| !p.is_zero()).map(|_| self.next_show);
-        let idle = self.setup.idle_close.and_then(|idle| {
-            self.sessions.iter().filter(|(id, s)| self.is_idle(**id, s)).map(|(_, s)| s.active + idle).min()
-        });
-        [request, show, idle].into_iter().flatten().min()
-    }
-
-    fn is_idle(&self, id: SessionId, session: &Session) -> bool {
-        !session.ended && self.pending.iter().all(|p| p.session != id)
+        let sessions = self.sessions.values().filter(|session| !session.ended);
+        let bytes = sessions.clone().filter_map(|session| session.later.front().map(|(at, _)| *at)).min();
+        let idle = sessions.filter(|session| session.is_idle()).filter_map(|session| session.closes_at).min();
+        [request, show, bytes, idle].into_iter().flatten().min()
     }
 
     /// Closes connections on which nothing has happened for too long.
     fn close_idle(&mut self, now: Instant) {
-        let Some(idle) = self.setup.idle_close else { return };
-        for (id, session) in &mut self.sessions {
-            let waits = self.pending.iter().any(|p| p.session == *id);
-            if !session.ended && !waits && session.active + idle <= now {
-                session.output.push_back(Output::Close);
-                session.ended = true;
-            }
+        let due = |session: &Session| session.is_idle() && session.closes_at.is_some_and(|at| at <= now);
+        for session in self.sessions.values_mut().filter(|session| due(session)) {
+            session.end(Output::Close);
         }
     }
 
@@ -249,87 +351,18 @@ impl RouterDouble {
         }
     }
 
-    fn serve(&mut self, pending: Pending) {
-        let now = pending.due;
-        self.requests_total += 1;
-        let (request, mut close) = match pending.request {
-            Ok(request) => {
-                let close = request.close;
-                (Ok(request), close)
-            }
-            Err(status) => (Err(status), true),
-        };
-        let fault = self.next_fault();
-        let mut response = match (request, fault) {
-            (_, Some(Fault::Status { status: 401, .. })) => unauthorized(),
-            (_, Some(Fault::Status { status, .. })) => rest::error(status, None),
-            (Err(status), _) => Response::html(status, ""),
-            (Ok(request), _) => self.answer(now, &request),
-        };
-        let wall = self.wall(now);
-        let Some(session) = self.sessions.get_mut(&pending.session).filter(|s| !s.ended) else { return };
-        session.active = now;
-        let mut output = |out| session.output.push_back(out);
-        match fault {
-            Some(Fault::DropResponse { .. }) => close = false,
-            Some(Fault::Truncate { .. }) => {
-                let mut bytes = response.render(wall, close);
-                bytes.truncate(bytes.len() / 2);
-                output(Output::Bytes(bytes));
-                output(Output::Reset);
-                session.ended = true;
-                return;
-            }
-            Some(Fault::Garbage { .. }) => {
-                response.body = b"\x00\xff[{\"name\":\"wan1".to_vec();
-                output(Output::Bytes(response.render(wall, close)));
-            }
-            _ => output(Output::Bytes(response.render(wall, close))),
+    /// Takes one strike off the fault that is next in line.
+    pub(super) fn next_fault(&mut self) -> Option<Fault> {
+        let front = self.faults.front_mut()?;
+        let struck = *front;
+        let left = front.times().map_or(0, |times| {
+            *times = times.saturating_sub(1);
+            *times
+        });
+        if left == 0 {
+            self.faults.pop_front();
         }
-        if close {
-            output(Output::Close);
-            session.ended = true;
-        }
-    }
-
-    fn answer(&mut self, now: Instant, request: &Request) -> Response {
-        if request.path.first().is_none_or(|p| p != "rest") {
-            let found = request.path.is_empty() && request.method == "GET";
-            return if found { Response::html(200, "<html>RouterOS</html>") } else { Response::html(404, "") };
-        }
-        let known = request.authorization.as_deref() == Some(self.authorization.as_str());
-        if !known || !self.objects.grants(&self.setup.user, "rest-api") {
-            return unauthorized();
-        }
-        if request.path.get(1).is_some_and(|p| p == "system") {
-            self.refresh_resource(now);
-        }
-        let confused = self.booted.is_some_and(|at| now < at + self.setup.boot_confusion);
-        let other = confused.then(|| other_menu(request));
-        let request = other.as_ref().unwrap_or(request);
-        let may = |policy| self.objects.grants(&self.setup.user, policy);
-        let policy = Policy { read: may("read"), write: may("write") };
-        let (response, changes) = rest::answer(&mut self.objects, policy, request);
-        for change in changes {
-            self.revision += 1;
-            self.sectors += 1;
-            self.writes_total += 1;
-            if self.writes.len() == WRITES_KEPT {
-                self.writes.pop_front();
-            }
-            self.writes.push_back(Write { at: now, object: change.name, max_limit: change.max_limit });
-        }
-        response
-    }
-
-    fn refresh_resource(&mut self, now: Instant) {
-        let uptime = uptime_text(self.uptime(now));
-        let (sectors, version) = (self.sectors.to_string(), self.setup.version.clone());
-        if let Some(row) = self.objects.tables[RESOURCE].rows.first_mut() {
-            row.values.insert("uptime", uptime);
-            row.values.insert("write-sect-since-reboot", sectors);
-            row.values.insert("version", version);
-        }
+        Some(struck)
     }
 
     // ---- what others see ---------------------------------------------------------------------
@@ -403,7 +436,8 @@ impl RouterDouble {
         self.writes_total
     }
 
-    /// How many requests have been served, well or badly, since the beginning.
+    /// How many requests have been served, well or badly, since the beginning. What is no HTTP is
+    /// no request.
     #[must_use]
     pub const fn requests_total(&self) -> u64 {
         self.requests_total
@@ -429,59 +463,8 @@ impl RouterDouble {
     pub fn connections(&self) -> usize {
         self.sessions.len()
     }
-
-    fn wall(&self, now: Instant) -> WallClock {
-        WallClock(self.setup.wall.0.saturating_add(now.as_nanos()))
-    }
-
-    /// Takes one strike off the fault that is next in line.
-    fn next_fault(&mut self) -> Option<Fault> {
-        let front = self.faults.front_mut()?;
-        let struck = *front;
-        let left = match front {
-            Fault::DropResponse { times }
-            | Fault::Garbage { times }
-            | Fault::Truncate { times }
-            | Fault::Status { times, .. } => {
-                *times = times.saturating_sub(1);
-                *times
-            }
-            _ => 0,
-        };
-        if left == 0 {
-            self.faults.pop_front();
-        }
-        Some(struck)
-    }
-}
-
-/// Wrong credentials: no JSON.
-fn unauthorized() -> Response {
-    Response::html(401, "")
-}
-
-/// The same request for another menu.
-fn other_menu(request: &Request) -> Request {
-    let queues = request.path.get(1).is_some_and(|p| p == "queue");
-    let path: &[&str] = if queues { &["rest", "interface"] } else { &["rest", "system", "identity"] };
-    let path = path.iter().map(|&p| p.to_owned()).collect();
-    Request { method: "GET".to_owned(), path, query: Vec::new(), body: Vec::new(), ..request.clone() }
-}
-
-/// A duration as RouterOS writes it: `7w6d9h34m50s`.
-fn uptime_text(uptime: Duration) -> String {
-    let seconds = uptime.as_secs();
-    let parts = [
-        (seconds / 604_800, 'w'),
-        (seconds / 86_400 % 7, 'd'),
-        (seconds / 3_600 % 24, 'h'),
-        (seconds / 60 % 60, 'm'),
-        (seconds % 60, 's'),
-    ];
-    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]
 #[path = "router_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -1,22 +1,24 @@
 use super::*;
-use crate::sim::{Half, Latency, QueueSetup};
+use crate::sim::Latency;
+use crate::sim::http::basic;
+use crate::sim::{Half, QueueSetup};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-struct Client {
-    router: RouterDouble,
-    session: SessionId,
-    now: Instant,
+pub(crate) struct Client {
+    pub(crate) router: RouterDouble,
+    pub(crate) session: SessionId,
+    pub(crate) now: Instant,
 }
 
 impl Client {
-    fn new(setup: RouterSetup) -> Self {
+    pub(crate) fn new(setup: RouterSetup) -> Self {
         let mut router = RouterDouble::new(setup);
         let session = router.connect(Instant::ZERO).unwrap();
         Self { router, session, now: Instant::ZERO }
     }
 
-    fn simple() -> Self {
+    pub(crate) fn simple() -> Self {
         let queues = vec![
             QueueSetup::tree("wan1-dl", "bridge", 100_000_000),
             QueueSetup::tree("wan1-ul", "ether1", 20_000_000),
@@ -25,7 +27,7 @@ impl Client {
         Self::new(RouterSetup { queues, ..RouterSetup::default() })
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &str, credentials: &str) {
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str, credentials: &str) {
         let wire = format!(
             "{method} {path} HTTP/1.1\r\nHost: router\r\nAuthorization: {credentials}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -34,7 +36,7 @@ impl Client {
         self.router.input(self.session, self.now, wire.as_bytes());
     }
 
-    fn receive(&mut self) -> (u16, String) {
+    pub(crate) fn receive(&mut self) -> (u16, String) {
         self.now = self.router.next_output_at(self.session).unwrap().max(self.now);
         let Some(Output::Bytes(bytes)) = self.router.poll_output(self.session, self.now) else { panic!("no answer") };
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -44,7 +46,7 @@ impl Client {
         (head[9..12].parse().unwrap(), body.to_owned())
     }
 
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
         self.send(method, path, body, &basic("wanctl", "secret"));
         let (status, body) = self.receive();
         (status, serde_json::from_str(&body).unwrap_or(Value::Null))
@@ -213,7 +215,7 @@ fn a_boot_can_confuse_menus_and_ids() {
 #[test]
 fn idle_connections_can_be_closed() {
     let idle = Duration::from_secs(30);
-    let mut client = Client::new(RouterSetup { idle_close: Some(idle), ..RouterSetup::default() });
+    let mut client = Client::new(RouterSetup { idle_close: Some(idle..=idle), ..RouterSetup::default() });
     client.ask("GET", "/rest/queue/tree", "");
     let end = client.now + idle;
     assert_eq!(client.router.next_due(), Some(end));

@@ -1,6 +1,6 @@
 //! What RouterOS's menus hold: properties, their kinds and defaults.
 
-use super::menus;
+use super::{menus, site};
 
 /// What may be written into a property, and how it reads back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,14 @@ pub(crate) enum Kind {
     Rate,
     /// A whole number within a range.
     Number(u32, u32),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A number from 0 to 63, or nothing.
+    Dscp,
+    /// Nothing, or the name of a row of one of these menus.
+    Named(&'static [usize]),
+    /// There or not; without a value.
+    Presence,
     /// Name of a queue type.
     QueueType,
     /// `global`, an interface, or another queue of the tree.
@@ -92,11 +100,14 @@ pub(crate) const INTERFACE: usize = 4;
 pub(crate) const QUEUE_TYPE: usize = 5;
 pub(crate) const USER_GROUP: usize = 6;
 pub(crate) const USER: usize = 7;
+pub(crate) const FILTER: usize = 8;
+pub(crate) const FILTER6: usize = 9;
 pub(crate) const SERVICE: usize = 13;
 pub(crate) const CERTIFICATE: usize = 14;
+pub(crate) const ROUTE: usize = 15;
 
-/// The menus the double knows; a path before those it begins with.
-pub(crate) static SCHEMAS: [Schema; 15] = [
+/// The menus the double knows.
+pub(crate) static SCHEMAS: [Schema; 27] = [
     Schema {
         path: &["queue", "tree"],
         single: false,
@@ -201,11 +212,23 @@ pub(crate) static SCHEMAS: [Schema; 15] = [
     menus::TYPE_MENU,
     menus::GROUP_MENU,
     menus::USER_MENU,
-    menus::FILTER_MENU,
+    site::FILTER_MENU,
     menus::FILTER6_MENU,
     menus::SCRIPT_MENU,
     menus::SCHEDULER_MENU,
     menus::NETWATCH_MENU,
     menus::SERVICE_MENU,
     menus::CERTIFICATE_MENU,
+    menus::ROUTE_MENU,
+    site::VETH_MENU,
+    site::BRIDGE_MENU,
+    site::PORT_MENU,
+    site::ADDRESS_MENU,
+    site::ROUTING_TABLE_MENU,
+    site::ROUTING_RULE_MENU,
+    site::NAT_MENU,
+    site::MANGLE_MENU,
+    site::CONTAINER_MENU,
+    site::ENVS_MENU,
+    site::MOUNTS_MENU,
 ];

@@ -2,6 +2,7 @@
 
 use super::fault::Latency;
 use crate::units::{Duration, WallClock};
+use core::ops::RangeInclusive;
 
 /// A queue menu of the double.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +110,13 @@ pub struct RouterSetup {
     pub latency: Latency,
     /// Counters are renewed only this often; `None`: always.
     pub counter_period: Option<Duration>,
-    /// It closes connections that were idle for this long; `None`: never.
-    pub idle_close: Option<Duration>,
+    /// It closes connections that were idle for a time of chance in this range; `None`: never.
+    pub idle_close: Option<RangeInclusive<Duration>>,
+    /// What the router's part of a TLS handshake takes: up to seconds on small boards.
+    pub handshake: Duration,
+    /// A client that goes away before its answer damages the web server for 1.3 to 2.4 s: whatever
+    /// is answered in that time has the status of another request, or all connections are cut.
+    pub abort_damage: bool,
     /// For this long after a boot, reads are answered with another menu's content.
     pub boot_confusion: Duration,
     /// After a boot the rows of a menu have the ids of each other, instead of new ones: whoever
@@ -143,6 +149,8 @@ impl Default for RouterSetup {
             latency: Latency::default(),
             counter_period: None,
             idle_close: None,
+            handshake: Duration::ZERO,
+            abort_damage: true,
             boot_confusion: Duration::ZERO,
             boot_swaps_ids: false,
             uptime: Duration::from_secs(86_400),

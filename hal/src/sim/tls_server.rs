@@ -150,17 +150,17 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
     while !shared.stop.load(Ordering::Relaxed) {
         shared.look(None);
         threads.retain(|thread| !thread.is_finished());
-        let Ok((stream, _)) = socket.accept() else {
+        let Ok((stream, client)) = socket.accept() else {
             thread::sleep(NAP);
             continue;
         };
-        let connected = lock(&shared.world).router.connect(shared.clock.now());
+        let connected = lock(&shared.world).router.connect_from(shared.clock.now(), client.ip());
         let shared = shared.clone();
         let spawned = thread::Builder::new().name("router-client".to_owned()).spawn(move || match connected {
             Ok(session) => {
                 // A connection that breaks is the client's to notice.
                 let _ = shared.serve(stream, session);
-                lock(&shared.world).router.disconnect(session);
+                lock(&shared.world).router.disconnect(session, shared.clock.now());
             }
             Err(_) => cut(&stream),
         });
@@ -185,6 +185,11 @@ impl Shared {
         match &self.tls {
             None => self.converse(stream, |stream| stream, session),
             Some(config) => {
+                let time = lock(&self.world).router.handshake();
+                let begin = self.clock.now() + time;
+                while self.clock.now() < begin && !self.stop.load(Ordering::Relaxed) {
+                    thread::sleep(NAP.min(time));
+                }
                 let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
                 self.converse(StreamOwned::new(connection, stream), |owned| &owned.sock, session)
             }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sim::{RouterDouble, RouterSetup, World};
+use crate::sim::{Key, RouterDouble, RouterSetup, World};
 use crate::units::WallClock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -56,4 +56,46 @@ fn tls_is_served_and_a_routeros_certificate_fits_no_name() {
     assert!(server.fingerprint().is_some());
     let server = RouterServer::start(&ServerSetup::local(Some(TlsSetup::default())), world(), None).unwrap();
     assert!(ask_over_tls(&server).is_err());
+}
+
+fn good() -> TlsSetup {
+    TlsSetup { names: vec!["127.0.0.1".to_owned()], signed: true, ..TlsSetup::default() }
+}
+
+#[test]
+fn keys_are_of_both_kinds_and_no_two_certificates_are_one() {
+    let mut seen = Vec::new();
+    for key in [Key::Rsa2048, Key::Rsa2048, Key::P256] {
+        let setup = ServerSetup::local(Some(TlsSetup { key, ..good() }));
+        let server = RouterServer::start(&setup, world(), None).unwrap();
+        assert!(ask_over_tls(&server).unwrap().starts_with("HTTP/1.1 200 OK\r\n"), "{key:?}");
+        assert!(!seen.contains(&server.fingerprint()), "{key:?}");
+        seen.push(server.fingerprint());
+    }
+}
+
+#[test]
+fn a_handshake_can_take_its_time() {
+    let world = world();
+    let server = RouterServer::start(&ServerSetup::local(Some(good())), world.clone(), None).unwrap();
+    lock(&world).router.set_handshake(Duration::from_millis(300));
+    let begin = std::time::Instant::now();
+    assert!(ask_over_tls(&server).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn one_connection_too_many_is_cut() {
+    let world = world();
+    let server = RouterServer::start(&ServerSetup::local(None), world.clone(), None).unwrap();
+    let others: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    while lock(&world).router.connections() < others.len() {
+        thread::sleep(NAP);
+    }
+    let mut late = TcpStream::connect(server.address()).unwrap();
+    let _ = late.write_all(REQUEST);
+    let mut answer = String::new();
+    let ended = late.read_to_string(&mut answer);
+    assert!(answer.is_empty() && ended.map_or(true, |n| n == 0), "{answer}");
+    assert_eq!(lock(&world).router.connections(), 20);
 }

@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::objects::Traffic;
 use super::router::RouterDouble;
 use super::store::Store;
+use super::visitors::Visitors;
 use super::wan::Wan;
 use crate::board::{EchoEvent, EchoRequest, MAX_WANS, OpenError, SendError, Signal};
 use crate::units::{Bitrate, Direction, Duration, Instant, WallClock};
@@ -80,6 +81,8 @@ pub struct World {
     pub router: RouterDouble,
     /// The daemon's files.
     pub store: Store,
+    /// Clients of the local endpoint.
+    pub visitors: Visitors,
     /// Seed of [`crate::Board::entropy`].
     pub seed: u64,
     /// The longest piece [`crate::Board::link_read`] gives and `link_write` takes at once.
@@ -99,6 +102,7 @@ impl World {
             wans,
             router,
             store: Store::default(),
+            visitors: Visitors::default(),
             seed: 1,
             link_chunk: usize::MAX,
             now: Instant::ZERO,

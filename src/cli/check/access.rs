@@ -4,7 +4,7 @@ use super::facts::{Facts, command, quote};
 use super::finding::{Finding, Mark};
 use crate::config::{Config, Trust};
 use crate::routeros::json;
-use crate::types::{Duration, Table};
+use crate::types::{Duration, Row, Table};
 
 /// The policies that are needed, and no others.
 const NEEDED: [&str; 3] = ["read", "write", "rest-api"];
@@ -163,11 +163,22 @@ fn is_open(address: &str) -> bool {
     address.split(',').any(|a| matches!(a.trim(), "" | "0.0.0.0/0" | "::/0"))
 }
 
+/// `/ip service set [find name="www-ssl"] …`. Since 7.19 live connections are dynamic rows of the
+/// same name, which can't be set: where there is one, the command leaves it out.
+fn service_command(facts: &Facts, verb: &str, name: &str, arguments: &str) -> String {
+    let command = command(Table::Service, verb, name, arguments);
+    let live = facts.rows(Table::Service).iter().any(|row| row.get("name") == name && row.is("dynamic"));
+    if live { command.replacen(']', " !dynamic]", 1) } else { command }
+}
+
+/// The service of this name, and not a live connection.
+fn configured<'a>(facts: &'a Facts, name: &str) -> Option<&'a Row> {
+    facts.rows(Table::Service).iter().find(|row| row.get("name") == name && !row.is("dynamic"))
+}
+
 fn service(config: &Config, facts: &Facts) -> Vec<Finding> {
     let name = if config.router.url.tls { "www-ssl" } else { "www" };
-    // Since 7.19 every live connection is listed as a dynamic row of the same name.
-    let of_ours = |row: &&crate::types::Row| row.get("name") == name && !row.is("dynamic");
-    let Some(row) = facts.rows(Table::Service).iter().find(of_ours) else { return Vec::new() };
+    let Some(row) = configured(facts, name) else { return Vec::new() };
     let mut findings = Vec::new();
     if is_open(row.get("address")) {
         findings.push(Finding::new(
@@ -175,7 +186,16 @@ fn service(config: &Config, facts: &Facts) -> Vec<Finding> {
             format!("service {name}"),
             "is open to every address",
             "the web server of RouterOS had holes that need no password; let in only who needs it",
-            command(Table::Service, "set", name, &format!("address={}", facts.here())),
+            service_command(facts, "set", name, &format!("address={}", facts.here())),
+        ));
+    }
+    if config.router.url.tls && configured(facts, "www").is_some_and(|www| !www.is("disabled")) {
+        findings.push(Finding::new(
+            Mark::Warn,
+            "service www",
+            "is on beside www-ssl",
+            "whoever uses it, WebFig or another program, sends passwords that everybody on the way can read",
+            service_command(facts, "disable", "www", ""),
         ));
     }
     let certificate = row.get("certificate");
@@ -192,7 +212,7 @@ fn service(config: &Config, facts: &Facts) -> Vec<Finding> {
                 "/certificate add name=next-t copy-from={} days-valid=1825; /certificate sign next-t ca=lan-ca \
                  name=next; {}",
                 quote(certificate),
-                command(Table::Service, "set", name, "certificate=next")
+                service_command(facts, "set", name, "certificate=next")
             ),
         ));
     }

@@ -88,14 +88,36 @@ fn a_user_who_may_come_from_everywhere() {
     assert!(super::user(&config(), &facts(&[])).is_empty());
 }
 
+fn service_row(name: &str, member: (&str, &str), address: &str) -> Row {
+    Row::from([("name", name), member, ("address", address)])
+}
+
 #[test]
 fn the_service_is_for_us_only() {
-    let row = |name, dynamic, address| Row::from([("name", name), ("dynamic", dynamic), ("address", address)]);
     let service = |rows| super::service(&config(), &facts(&[(Table::Service, rows)]));
-    // The dynamic row is a live connection, the other service is none of ours.
-    let open = [row("www-ssl", "true", "1.2.3.4"), row("www", "false", "1.2.3.4"), row("www-ssl", "false", "")];
-    assert_eq!(mends(&service(open.to_vec())), ["/ip service set [find name=\"www-ssl\"] address=192.168.88.10/32"]);
-    assert!(service(vec![row("www-ssl", "false", "192.168.88.0/24")]).is_empty());
+    let ours = || service_row("www-ssl", ("dynamic", "false"), "");
+    assert_eq!(mends(&service(vec![ours()])), ["/ip service set [find name=\"www-ssl\"] address=192.168.88.10/32"]);
+    // A live connection is a row of the same name that can't be set.
+    let live = service_row("www-ssl", ("dynamic", "true"), "1.2.3.4");
+    let mend = "/ip service set [find name=\"www-ssl\" !dynamic] address=192.168.88.10/32";
+    assert_eq!(mends(&service(vec![live, ours()])), [mend]);
+    assert!(service(vec![service_row("www-ssl", ("dynamic", "false"), "192.168.88.0/24")]).is_empty());
+}
+
+#[test]
+fn plain_http_beside_https_is_noticed() {
+    let ssl = || service_row("www-ssl", ("disabled", "false"), "192.168.88.10");
+    let with = |config: &Config, www| super::service(config, &facts(&[(Table::Service, vec![www, ssl()])]));
+    let on = || service_row("www", ("disabled", "false"), "192.168.88.10");
+    let findings = with(&config(), on());
+    assert_eq!(found(&findings, Mark::Warn), ["is on beside www-ssl"]);
+    assert_eq!(mends(&findings), ["/ip service disable [find name=\"www\"]"]);
+    assert!(with(&config(), service_row("www", ("disabled", "true"), "")).is_empty());
+    assert!(with(&config(), service_row("www", ("dynamic", "true"), "")).is_empty(), "a connection of before");
+    // Whoever uses it needs it.
+    let pin = TEXT.lines().find(|line| line.starts_with("fingerprint")).unwrap();
+    let plain = parse(&TEXT.replace("https://", "http://").replace(pin, ""));
+    assert!(with(&plain, on()).is_empty());
 }
 
 #[test]

@@ -1,24 +1,10 @@
 //! One direction: the capacity that is believed, and where it is on its way.
 
-use super::{View, state_of};
-use crate::types::{Bitrate, Controlled, DirectionVerdict, Duration, Instant, RateRange, Reason, State};
-
-/// A direction counts as loaded from this part of its rate on, and as greedy (it would take more)
-/// from the second.
-const LOADED: f64 = 0.5;
-const GREEDY: f64 = 0.8;
-
-/// Below this part it is idle.
-const IDLE: f64 = 0.2;
-
-/// A direction that uses less than this part of its rate is never to blame.
-const USED_AT_ALL: f64 = 0.1;
-
-/// From this part on it is used to the full.
-const USED: f64 = 0.9;
-
-/// Our own queue is not empty from so many bytes on: two full packets.
-const BACKLOG_BYTES: f64 = 3_000.0;
+use super::usage::Usage;
+use super::{FUTILE, View, state_of};
+use crate::types::{
+    Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
+};
 
 /// Bits of a full packet on the wire.
 const PACKET_BITS: f64 = 1_514.0 * 8.0;
@@ -51,10 +37,10 @@ const PROBE_GROWTH: f64 = 1.6;
 const PROBE_LAST: Duration = Duration::from_secs(15);
 
 /// After a drain the capacity is only an estimate, so the first probe comes soon.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_millis(3500);
+const PROBE_SOON: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_secs(60);
 
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
@@ -79,6 +65,8 @@ enum Phase {
 struct Drain {
     /// A probe has made it, which had to be expected; otherwise the line has changed.
     probe: bool,
+    /// It began with a rate that was tried.
+    tried: bool,
     /// What the line is believed to carry.
     capacity: f64,
     /// The rate before it began, and what was sent then.
@@ -101,30 +89,35 @@ impl Drain {
         // It grows on until the cut is felt.
         let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
         let peak = view.bound;
-        Self { probe: false, capacity: 0.0, before: 0.0, fed: 0.0, begun: now, since: now, until: now, peak, excess }
+        Self {
+            probe: false,
+            tried: false,
+            capacity: 0.0,
+            before: 0.0,
+            fed: 0.0,
+            begun: now,
+            since: now,
+            until: now,
+            peak,
+            excess,
+        }
     }
-}
-
-/// Counters, as last read.
-#[derive(Clone, Copy, Debug)]
-struct Counters {
-    at: Instant,
-    /// bit/s.
-    achieved: Option<f64>,
-    queued: f64,
 }
 
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
     range: RateRange,
-    rate: f64,
+    usage: Usage,
     phase: Phase,
-    counters: Option<Counters>,
     /// The highest rate that was used without delay since the capacity last fell.
     proven: f64,
     /// The last rate that was good before the capacity fell, and when that was.
     good: Option<(f64, Instant)>,
+    /// The lowest rate that made delay when it was tried, and was not carried since.
+    failed: Option<f64>,
+    /// How many tries in a row have succeeded.
+    streak: i32,
     pause: Duration,
     futile: u32,
     state: State,
@@ -132,14 +125,15 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(range: RateRange) -> Self {
+    pub(super) fn new(range: RateRange, direction: Direction) -> Self {
         Self {
-            rate: range.ceiling().as_f64(),
+            usage: Usage::new(range.ceiling(), direction),
             range,
             phase: Phase::Steady { probe_at: None },
-            counters: None,
             proven: 0.0,
             good: None,
+            failed: None,
+            streak: 0,
             pause: PROBE_FIRST,
             futile: 0,
             state: State::Green,
@@ -148,11 +142,24 @@ impl Leg {
     }
 
     pub(super) fn restore(&mut self, rate: Bitrate) {
-        self.rate = self.range.clamp(rate).rate().as_f64();
+        self.usage.rate = self.range.clamp(rate).rate().as_f64();
+    }
+
+    /// What is known of its use.
+    pub(super) const fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// See [`Usage::read`].
+    pub(super) fn read(&mut self, stats: Option<(&LinkStats, Direction)>) {
+        match stats {
+            Some((stats, direction)) => self.usage.read(stats, direction),
+            None => self.usage.forget(),
+        }
     }
 
     pub(super) fn rate(&self) -> Controlled {
-        self.range.clamp(Bitrate::from_f64(self.rate))
+        self.range.clamp(Bitrate::from_f64(self.usage.rate))
     }
 
     pub(super) fn verdict(&self) -> DirectionVerdict {
@@ -163,63 +170,28 @@ impl Leg {
         self.reason = reason;
     }
 
-    pub(super) fn forget_counters(&mut self) {
-        self.counters = None;
-    }
-
-    pub(super) fn read(&mut self, at: Instant, achieved: Option<Bitrate>, queued: u64) {
-        let queued = f64::from(u32::try_from(queued).unwrap_or(u32::MAX));
-        self.counters = Some(Counters { at, achieved: achieved.map(Bitrate::as_f64), queued });
-    }
-
-    /// Part of the rate that is used; `None` when nobody knows.
-    pub(super) fn load(&self) -> Option<f64> {
-        Some(self.counters?.achieved? / self.rate)
-    }
-
-    /// Without counters every direction is suspected.
-    pub(super) fn is_loaded(&self) -> bool {
-        self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged()
-    }
-
-    /// No queue of this direction stands in the line: nobody fills it, or our own queue does the
-    /// waiting.
-    pub(super) fn is_clear(&self) -> bool {
-        self.load().is_some_and(|load| load < LOADED) || self.is_backlogged()
-    }
-
     /// It tries a rate or drains a queue.
     pub(super) const fn is_busy(&self) -> bool {
         self.is_trying() || self.is_blamed()
     }
 
-    /// Below that it is never to blame.
-    pub(super) fn is_used_at_all(&self) -> bool {
-        self.load().is_some_and(|load| load >= USED_AT_ALL)
+    /// What makes the delay is not in this direction: its packets wait in our own queue, or it was
+    /// cut, carries all it gets, and the delay stays.
+    pub(super) fn is_innocent(&self, view: &View) -> bool {
+        match self.phase {
+            Phase::Draining(drain) => view.now >= drain.until && self.was_in_vain(view, &drain),
+            Phase::Steady { .. } | Phase::Trying { .. } => self.usage.is_backlogged(),
+        }
     }
 
-    /// Next to nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.load().is_some_and(|load| load < IDLE) && !self.is_backlogged()
-    }
-
-    fn is_greedy(&self) -> bool {
-        self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
-    }
-
-    /// The rate is used to the full.
-    fn is_used(&self) -> bool {
-        self.counters.is_some() && (self.load().is_some_and(|load| load >= USED) || self.is_backlogged())
-    }
-
-    /// Packets wait in our own queue: the shaper is the bottleneck.
-    pub(super) fn is_backlogged(&self) -> bool {
-        self.counters.is_some_and(|c| c.queued >= BACKLOG_BYTES)
+    /// The line carries all that it gets since the cut, and the delay stays.
+    fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
+        !drain.probe && view.bound >= FALLING * drain.peak && self.usage.passes_all(drain.since + view.dead)
     }
 
     /// Time of a full packet on the wire (milliseconds).
     pub(super) fn serialization_ms(&self) -> f64 {
-        PACKET_BITS / self.rate * 1e3
+        PACKET_BITS / self.usage.rate * 1e3
     }
 
     pub(super) const fn is_trying(&self) -> bool {
@@ -234,28 +206,15 @@ impl Leg {
         self.futile
     }
 
-    /// When and at which rate traffic passed, if it was not our own shaper that held it back: then
-    /// it was the line.
-    fn limited_below(&self) -> Option<(Instant, f64)> {
-        let counters = self.counters.filter(|c| c.queued < BACKLOG_BYTES)?;
-        counters.achieved.filter(|achieved| *achieved < USED * self.rate).map(|achieved| (counters.at, achieved))
-    }
-
     /// A higher rate, within bounds.
     fn set(&mut self, rate: f64) {
-        self.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
+        self.usage.rate = rate.clamp(self.range.floor().as_f64(), self.range.ceiling().as_f64());
     }
 
-    /// What arrives at the line's queue.
-    fn arrival(&self) -> f64 {
-        match self.counters.and_then(|c| c.achieved) {
-            Some(achieved) if !self.is_greedy() => achieved.clamp(LOADED * self.rate, self.rate),
-            _ => self.rate,
-        }
-    }
-
-    /// Delay rises because of this direction: what the line carries, and down to it.
-    pub(super) fn alarm(&mut self, view: &View, since: Instant) {
+    /// Delay rises because of this direction: what the line carries, and down to it. `shared`: or
+    /// because of the other one. Then what is achieved is not cut: if it was the other one, as much
+    /// will pass again at once.
+    pub(super) fn alarm(&mut self, view: &View, since: Instant, shared: bool) {
         let (before, fed, begun) = match self.phase {
             Phase::Draining(drain) => {
                 let acts = view.now.since(drain.since) >= view.dead;
@@ -263,85 +222,110 @@ impl Leg {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
                 // What is seen now was still caused by what was sent before the cut.
-                (drain.before, if acts { self.arrival() } else { drain.fed }, drain.begun)
+                (drain.before, if acts { self.usage.arrival() } else { drain.fed }, drain.begun)
             }
-            Phase::Trying { from, .. } => (from, self.arrival(), view.now),
-            Phase::Steady { .. } => (self.rate, self.arrival(), view.now),
+            Phase::Trying { from, .. } => (from, self.usage.arrival(), view.now),
+            Phase::Steady { .. } => (self.usage.rate, self.usage.arrival(), view.now),
         };
-        let counted = self.limited_below().filter(|(at, _)| *at > since + view.dead).map(|(_, rate)| rate);
+        let clean = self.usage.is_counted_since(since);
+        let counted = self
+            .usage
+            .limited_below()
+            .filter(|(at, _)| clean || *at > since + view.dead)
+            .map(|(_, rate)| rate.max(CUT_LEAST * fed));
         let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
-        if let Some(counted) = counted.filter(|counted| *counted < capacity) {
-            capacity = counted.max(CUT_LEAST * fed);
+        if let Some(counted) = counted.filter(|counted| clean && self.usage.is_watched() || *counted < capacity) {
+            capacity = counted;
         }
         if view.excess < view.rise && view.slope <= 0.0 {
             capacity = CUT_BLIND * fed; // only probes that are still out tell of it
         }
         match self.phase {
-            Phase::Trying { from, .. } => capacity = capacity.max(from.min(self.rate)), // carried a moment ago
-            Phase::Draining(drain) => capacity = capacity.min(drain.capacity),          // a cut never raises
+            Phase::Trying { from, .. } => {
+                self.fail();
+                capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
+            }
+            Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        self.drain(view, Drain { probe: false, capacity, before, fed, begun, ..Drain::new(view) });
+        let tried = match self.phase {
+            Phase::Draining(drain) => drain.tried,
+            Phase::Trying { .. } => true,
+            Phase::Steady { .. } => false,
+        };
+        let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
+        match counted.filter(|_| shared && clean && self.usage.is_watched()) {
+            Some(counted) => self.lower(view, drain, counted),
+            None => self.drain(view, drain),
+        }
     }
 
     /// Below the capacity for as long as the queue needs to drain.
     fn drain(&mut self, view: &View, drain: Drain) {
         let rate = drain.capacity * (1.0 - view.queue() / DRAIN_S).max(DRAIN_LEAST);
-        self.set(rate.min(drain.capacity * view.headroom));
+        self.lower(view, drain, rate.min(drain.capacity * view.headroom));
+    }
+
+    fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
+        self.set(rate);
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
-        if self.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
+        if self.usage.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
             self.good = Some((self.proven, view.now));
         }
-        self.proven = self.proven.min(self.rate);
+        self.proven = self.proven.min(self.usage.rate);
         self.reason = Reason::Cut;
     }
 
     /// When the queue is gone at this rate, if the line carries that much.
     fn drained_at(&self, view: &View, capacity: f64) -> Instant {
-        let time = if capacity > self.rate { view.queue() * capacity / (capacity - self.rate) } else { DRAIN_S };
+        let time =
+            if capacity > self.usage.rate { view.queue() * capacity / (capacity - self.usage.rate) } else { DRAIN_S };
         view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, 2.0 * DRAIN_S))
     }
 
     /// One cycle. `alone`: the other direction neither tries a rate nor drains a queue, so that what is seen
-    /// is ours.
-    pub(super) fn step(&mut self, view: &View, alone: bool) {
+    /// is ours; `only`: next to nothing is on its way there.
+    pub(super) fn step(&mut self, view: &View, alone: bool, only: bool) {
         match self.phase {
             Phase::Steady { probe_at } => self.steady(view, probe_at, alone),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
-            Phase::Draining(drain) => self.draining(view, drain),
+            Phase::Draining(drain) => self.draining(view, drain, only),
         }
         let (cutting, draining) = match self.phase {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
             _ => (false, false),
         };
-        self.state = state_of(view, cutting, draining);
+        // A delay is told of whoever may make it.
+        let quiet = self.usage.is_idle() && !self.is_busy();
+        self.state = if quiet { State::Green } else { state_of(view, cutting, draining) };
     }
 
     fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
         let quiet = view.bound < view.rise;
-        if quiet && self.is_used() {
-            self.proven = self.proven.max(self.rate);
+        if quiet && self.usage.is_used() {
+            self.proven = self.proven.max(self.usage.rate);
         }
-        let at_ceiling = self.rate >= self.range.ceiling().as_f64();
+        let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
         let Some(at) = probe_at else {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         };
-        self.reason = match (at_ceiling, self.is_greedy()) {
+        self.reason = match (at_ceiling, self.usage.is_greedy()) {
             (true, _) => Reason::Steady,
             (false, false) => Reason::Unused,
             (false, true) => Reason::Steady,
         };
-        if at_ceiling || !quiet || !alone || !self.is_greedy() || view.now < at {
+        if at_ceiling || !quiet || !alone || !self.usage.is_greedy() || view.now < at {
             return;
         }
-        let climbing = self.goal(view).is_some_and(|good| good > self.rate);
+        self.streak = 0;
+        let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
         self.try_higher(view, PROBE, climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
     fn longest_pause(&self, view: &View) -> Duration {
-        let fallen = self.good.is_some_and(|(good, at)| good > self.rate && view.now.since(at) < SOON);
+        let fallen = self.good.is_some_and(|(good, at)| good > self.usage.rate && view.now.since(at) < SOON);
         if fallen { PROBE_SOON } else { PROBE_LAST }
     }
 
@@ -351,7 +335,7 @@ impl Leg {
     }
 
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
-        let from = self.rate;
+        let from = self.usage.rate;
         self.set(from * factor);
         self.phase = Phase::Trying { from, since: view.now, climbing };
         self.reason = if climbing { Reason::Recovering } else { Reason::Probing };
@@ -361,35 +345,58 @@ impl Leg {
     fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         if view.excess > view.rise {
             // Not yet an alarm, but enough to know. What was carried before still is.
-            let fed = self.arrival();
-            let (capacity, drain) = (from / view.headroom, Drain::new(view));
+            let fed = self.usage.arrival();
+            // A rate that carried after another was tried is nearer to the capacity than it should be.
+            let capacity = if self.streak == 0 {
+                from / view.headroom
+            } else {
+                0.5 * (from + self.usage.rate.min(from * PROBE * PROBE))
+            };
+            let (from, drain) = (capacity * view.headroom, Drain::new(view));
+            self.fail();
             self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
             let until = self.drained_at(view, capacity);
-            self.phase = Phase::Draining(Drain { probe: true, capacity, before: from, fed, until, ..drain });
+            self.phase =
+                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
-        let seen = self.counters.is_some_and(|c| c.at > since + view.dead);
         let waited = view.now.since(since);
-        let known = if self.counters.is_some() { seen } else { waited >= view.dead * 3 };
+        let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
         if waited < view.dead + Duration::from_millis(100) || !known {
             return;
         }
-        if !self.is_greedy() {
-            // Nobody uses it: nothing is proven, and nothing is wrong.
-            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+        if !self.usage.is_proof() {
+            // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
+            self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
         self.pause = PROBE_FIRST;
-        if self.rate >= self.range.ceiling().as_f64() {
+        self.streak += 1;
+        self.failed = self.failed.filter(|failed| *failed > self.usage.rate);
+        if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
             return;
         }
-        let goal = self.goal(view).filter(|good| climbing && *good > self.rate * PROBE);
-        self.try_higher(view, if goal.is_some() { CLIMB } else { PROBE }, climbing);
+        self.try_higher(view, self.stride(view, climbing), climbing);
     }
 
-    fn draining(&mut self, view: &View, mut drain: Drain) {
+    /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
+    /// where it has failed before.
+    fn stride(&self, view: &View, climbing: bool) -> f64 {
+        let grown = (0..self.streak).fold(PROBE, |stride, _| (stride * stride).min(CLIMB));
+        let goal = self.goal(view).filter(|good| climbing && *good > self.usage.rate * PROBE);
+        let stride = if goal.is_some() { CLIMB } else { grown };
+        if self.failed.is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
+    }
+
+    /// The rate that was tried makes delay.
+    fn fail(&mut self) {
+        self.failed = Some(self.failed.map_or(self.usage.rate, |failed| failed.min(self.usage.rate)));
+        self.streak = 0;
+    }
+
+    fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
         drain.peak = drain.peak.max(view.bound);
         self.phase = Phase::Draining(drain);
         if view.bound < view.rise {
@@ -403,20 +410,27 @@ impl Leg {
                 self.set(drain.capacity * view.headroom);
             }
             self.pause =
-                if drain.probe { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
+                if drain.tried { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
             self.futile = 0;
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             self.reason = if drain.probe { Reason::ProbeFailed } else { Reason::Recovering };
             return;
         }
         // What passed while the queue stood is what the line carries, or a little more.
-        let counted = self.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
+        let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
         if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
         }
         self.reason = Reason::Draining;
         if view.now < drain.until {
+            return;
+        }
+        if self.was_in_vain(view, &drain) {
+            // It is made elsewhere; if there is traffic the other way, that is looked at first.
+            if only {
+                self.futile = FUTILE;
+            }
             return;
         }
         if view.bound < FALLING * drain.peak {

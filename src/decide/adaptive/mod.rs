@@ -12,6 +12,7 @@
 
 mod leg;
 mod sensor;
+mod usage;
 
 use super::{Input, Learnt};
 use crate::types::{Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict};
@@ -27,8 +28,15 @@ const STALE: Duration = Duration::from_millis(2500);
 /// How long an alarm waits for statistics that can tell two loaded directions apart…
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// The longest an alarm waits for counters that were counted since it began.
+const COUNTERS_LAST: Duration = Duration::from_millis(350);
+
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
+
+/// Time in which what has changed is seen by echoes, and by the rarer connects.
+const ANSWERS: Duration = Duration::from_millis(100);
+const CONNECTS: Duration = Duration::from_millis(350);
 
 /// Time constant (seconds) in which delay that was not ours is suspected again; a new route has
 /// become the baseline by then.
@@ -101,7 +109,7 @@ impl Adaptive {
     pub fn new(settings: Settings) -> Self {
         Self {
             sensor: Sensor::new(settings.baseline, settings.jitter),
-            legs: settings.ranges.map(Leg::new),
+            legs: Direction::BOTH.map(|d| Leg::new(settings.ranges[d.index()], d)),
             sum: 0.0,
             rising: None,
             foreign: 0.0,
@@ -145,19 +153,26 @@ impl Adaptive {
         let elapsed = self.last.map_or(REFERENCE_S, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
         self.started.get_or_insert(now);
+        let sees = |signal| match signal {
+            Signal::Good => true,
+            Signal::Degraded => input.sample.per_reflector.iter().any(Option::is_some),
+            Signal::WarmingUp | Signal::Silent | Signal::Down => false,
+        };
         match input.sample.signal {
-            Signal::Good => {
+            signal if sees(signal) => {
+                let good = signal == Signal::Good;
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
-                let clear = self.legs.iter().all(Leg::is_clear) && !self.legs.iter().any(Leg::is_blamed);
-                let idle = self.legs.iter().all(Leg::is_idle);
+                let clear =
+                    good && self.legs.iter().all(|leg| leg.usage().is_clear()) && !self.legs.iter().any(Leg::is_blamed);
+                let idle = self.legs.iter().all(|leg| leg.usage().is_idle());
                 self.sensor.see(now, input.sample, clear, idle);
-                let view = self.view(now);
+                let view = self.view(now, good);
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let alone = !other.is_busy();
-                    self.legs[i].step(&view, alone);
+                    let (alone, only) = (good && !other.is_busy(), other.usage().is_idle());
+                    self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
             }
@@ -180,7 +195,7 @@ impl Adaptive {
     /// New statistics, if there are any.
     fn read(&mut self, now: Instant, stats: Option<&LinkStats>) {
         let Some(stats) = stats.filter(|s| now.since(s.at) < STALE) else {
-            self.legs.iter_mut().for_each(Leg::forget_counters);
+            self.legs.iter_mut().for_each(|leg| leg.read(None));
             return;
         };
         if self.stats_at == Some(stats.at) {
@@ -190,12 +205,11 @@ impl Adaptive {
         let latency = (stats.uncertainty * 2).min(Duration::from_secs(1));
         self.latency = (self.latency * 3 + latency) / 4;
         for direction in Direction::BOTH {
-            let i = direction.index();
-            self.legs[i].read(stats.at, stats.achieved[i], stats.queued_bytes[i]);
+            self.legs[direction.index()].read(Some((stats, direction)));
         }
     }
 
-    fn view(&self, now: Instant) -> View {
+    fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
         let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
         let serialization = self.legs.iter().map(Leg::serialization_ms).fold(0.0, f64::max);
@@ -205,7 +219,7 @@ impl Adaptive {
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(3.0).max(serialization),
-            dead: rtt + self.latency + Duration::from_millis(100),
+            dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
         }
     }
@@ -217,7 +231,7 @@ impl Adaptive {
         self.foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
         let drift = (0.5 * view.rise).max(2.0);
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
-        self.rising = if self.sum > 0.0 { Some(self.rising.unwrap_or(view.now)) } else { None };
+        self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
         let threshold = self.settings.target.get().max(2.0 * view.rise);
         // Probes that are out speak only beside replies that are late as well: when nothing comes
@@ -225,35 +239,56 @@ impl Adaptive {
         if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
-        let blamed = self.blame(view, since);
-        if blamed.iter().any(|b| *b) {
-            for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
-                if guilty { leg.alarm(view, since) } else { leg.abandon(view) }
-            }
+        if self.is_made_elsewhere(since) {
+            self.foreign += view.excess.max(0.0);
             (self.sum, self.rising) = (0.0, None);
+            return;
         }
+        let blamed = self.blame(view, since);
+        if blamed.iter().any(|b| *b) && !self.is_worth_waiting(view, since, blamed) {
+            let shared = blamed == [true; 2];
+            for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
+                if guilty { leg.alarm(view, since, shared) } else { leg.abandon(view) }
+            }
+            self.sum = 0.0;
+        }
+    }
+
+    /// The line carries all that it gets, as counters say that were read since then, and there is
+    /// next to nothing on its way up: the delay is none of ours.
+    fn is_made_elsewhere(&self, since: Instant) -> bool {
+        let [download, upload] = &self.legs;
+        !self.legs.iter().any(Leg::is_blamed)
+            && download.usage().passes_all(since + self.latency)
+            && upload.usage().is_idle()
+    }
+
+    /// A longer path and a slower line look the same at first. Counters tell them apart; a delay that
+    /// is not high yet can wait for them.
+    fn is_worth_waiting(&self, view: &View, since: Instant, blamed: [bool; 2]) -> bool {
+        let [download, _] = &self.legs;
+        blamed == [true, false]
+            && !download.is_busy()
+            && download.usage().is_watched()
+            && !download.usage().is_counted_since(since)
+            && view.bound < URGENT_MS
+            && view.now.since(since) < COUNTERS_LAST
     }
 
     /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two
     /// loaded ones that whose packets do not wait in our own queue.
     fn blame(&self, view: &View, since: Instant) -> [bool; 2] {
-        let loaded = self.legs.each_ref().map(Leg::is_loaded);
+        let loaded = self.legs.each_ref().map(|leg| leg.usage().is_loaded());
         let begun = self.started.is_some_and(|at| view.now.since(at) >= GRACE);
         if self.stats_at.is_none() && !begun && view.bound < URGENT_MS {
             return [false; 2];
         }
         if self.stats_at.is_some_and(|at| at > since + self.latency) {
-            let passes = self.legs.each_ref().map(|leg| !leg.is_backlogged());
-            let guilty = [0, 1].map(|i| loaded[i] && passes[i]);
+            // A download that waits in our own queue is innocent. An upload may wait in ours and
+            // in the line's: its counters say nothing of what comes after them.
+            let guilty = [loaded[0] && !self.legs[0].is_innocent(view), loaded[1]];
             if guilty.iter().any(|g| *g) {
                 return guilty;
-            }
-            // Suspected so far, and innocent: then it is the other one, even if its rate is so far
-            // above what the line carries that it does not look used.
-            let turned = [0, 1]
-                .map(|i| self.legs[1 - i].is_busy() && !passes[1 - i] && passes[i] && self.legs[i].is_used_at_all());
-            if turned.iter().any(|t| *t) {
-                return turned;
             }
         }
         for suspects in [self.legs.each_ref().map(Leg::is_trying), self.legs.each_ref().map(Leg::is_blamed)] {
@@ -263,8 +298,8 @@ impl Adaptive {
         }
         if loaded == [false; 2] && view.now.since(since) >= PATIENCE * 4 {
             // A rate far above what the line carries never looks used: whoever uses more of it.
-            let used = self.legs.each_ref().map(|leg| leg.load().unwrap_or(0.0));
-            return [0, 1].map(|i| self.legs[i].is_used_at_all() && used[i] >= used[1 - i]);
+            let used = self.legs.each_ref().map(|leg| leg.usage().load().unwrap_or(0.0));
+            return [0, 1].map(|i| self.legs[i].usage().is_used_at_all() && used[i] >= used[1 - i]);
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;
         let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;

@@ -7,7 +7,7 @@
 //! a probe that is still out counts with its age, so that a sudden queue is seen before its first
 //! reply comes back.
 
-use crate::types::{Duration, Instant, MAX_REFLECTORS, Millis, Sample};
+use crate::types::{Duration, FIRST_TCP, Instant, MAX_REFLECTORS, Millis, Sample, Signal};
 
 /// Length of a bucket of the windowed minimum…
 const BUCKET: Duration = Duration::from_secs(10);
@@ -15,8 +15,8 @@ const BUCKET: Duration = Duration::from_secs(10);
 /// …and how many there are: a minute.
 const BUCKETS: usize = 6;
 
-/// Most reflectors a WAN chooses from (that of measure).
-const CANDIDATES: usize = 16;
+/// Most reflectors a WAN chooses from, and TCP targets behind them (those of measure).
+const CANDIDATES: usize = FIRST_TCP as usize + 4;
 
 /// How far back the slope looks: three samples at 50 ms.
 const SLOPE_WINDOW: Duration = Duration::from_millis(160);
@@ -83,6 +83,8 @@ pub(super) struct Sensor {
     /// How often probes that were out for long turned out to be late, and not lost.
     trust: f64,
     last: Option<Instant>,
+    /// What is seen are connect times, because no reflector answers.
+    by_tcp: bool,
 }
 
 impl Sensor {
@@ -104,6 +106,7 @@ impl Sensor {
             kept: 0,
             trust: 1.0,
             last: None,
+            by_tcp: false,
         }
     }
 
@@ -118,6 +121,11 @@ impl Sensor {
     pub(super) fn see(&mut self, now: Instant, sample: &Sample, clear: bool, idle: bool) {
         self.tainted |= !clear;
         self.turn(now);
+        let by_tcp = sample.signal == Signal::Degraded;
+        if core::mem::replace(&mut self.by_tcp, by_tcp) != by_tcp {
+            // Other hosts, another way of answering: no slope across that.
+            (self.kept, self.bound) = (0, self.delay);
+        }
         let mut replied: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
         let mut bounded: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
         let mut bases: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
@@ -129,6 +137,9 @@ impl Sensor {
                 if clear {
                     base.prior = None;
                 }
+            }
+            if !by_tcp && sample.candidates[i] >= FIRST_TCP {
+                continue; // its distance is learnt, no more
             }
             let least = base.get();
             if !least.is_finite() {
@@ -176,6 +187,9 @@ impl Sensor {
         self.bucket_since = Some(now);
         let (next, tainted) = ((self.bucket + 1) % BUCKETS, core::mem::take(&mut self.tainted));
         for base in &mut self.bases {
+            if !base.buckets[self.bucket].is_finite() {
+                continue; // nothing was seen, nothing is forgotten
+            }
             if tainted {
                 base.buckets[self.bucket] = base.get();
             }

@@ -9,7 +9,7 @@ use super::input::{Step, number, span, steps};
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::VecDeque;
 use wanctl::measure::{Measure, Pace, ReplyVerdict, Settings};
-use wanctl::types::{Duration, EchoReply, EchoRequest, Instant, Millis, Sample, SendError, SilenceMode};
+use wanctl::types::{Duration, EchoReply, EchoRequest, FIRST_TCP, Instant, Millis, Sample, SendError, SilenceMode};
 
 const STEPS: usize = 256;
 
@@ -163,16 +163,21 @@ impl Bench {
 
     fn judge(&self, sample: &Sample) {
         assert_eq!(sample.at, self.now);
-        let standing = sample.per_reflector.iter().flatten().count();
-        assert_eq!(usize::from(sample.fresh), standing);
-        assert!(standing <= self.settings.active, "more reflectors than active");
-        let values = sample.per_reflector.iter().flatten().chain(&sample.rtt);
+        let all = sample.per_reflector.iter().zip(sample.candidates);
+        let standing = all.filter_map(|(rtt, candidate)| rtt.as_ref().filter(|_| candidate < FIRST_TCP));
+        assert_eq!(usize::from(sample.fresh), standing.clone().count());
+        assert!(standing.clone().count() <= self.settings.active, "more reflectors than active");
+        let values = standing.chain(&sample.rtt);
         for value in values {
             let (low, high) = self.times.expect("a delay, and nobody ever answered");
             assert!((low.get()..=high.get()).contains(&value.get()), "{value} of {low} to {high}");
         }
         for candidate in sample.candidates {
-            assert!(usize::from(candidate) < self.settings.reflectors.len());
+            let target = candidate.checked_sub(FIRST_TCP).map(usize::from);
+            let known = target.map_or(usize::from(candidate) < self.settings.reflectors.len(), |slot| {
+                slot < wanctl::measure::MAX_TCP_TARGETS
+            });
+            assert!(known, "no such candidate: {candidate}");
         }
         assert!(!sample.renewed || sample.rtt.is_some() || self.measure.is_silent());
     }

@@ -1,5 +1,5 @@
-//! How late cycles begin: a histogram of fixed size, so that the question "did it keep its beat?"
-//! has an answer on any machine, at any time, without a profiler.
+//! How durations spread: a histogram of fixed size, so that questions such as "did it keep its beat?"
+//! have an answer on any machine, at any time, without a profiler.
 
 use crate::types::Duration;
 
@@ -12,31 +12,52 @@ const DOUBLINGS: u32 = 26;
 /// Number of bins; below [`STEPS`] microseconds each is one microsecond wide.
 const BINS: usize = (STEPS * (DOUBLINGS - 2)) as usize;
 
-/// How late the cycles since the start were.
+/// Durations since the start, sorted into bins.
 #[derive(Clone, Debug)]
-pub struct Lateness {
+pub struct Spread {
     bins: [u32; BINS],
     count: u64,
+    sum: Duration,
     longest: Duration,
 }
 
-impl Default for Lateness {
+impl Default for Spread {
     fn default() -> Self {
-        Self { bins: [0; BINS], count: 0, longest: Duration::ZERO }
+        Self { bins: [0; BINS], count: 0, sum: Duration::ZERO, longest: Duration::ZERO }
     }
 }
 
-impl Lateness {
-    /// Books one cycle.
+impl Spread {
+    /// Books one duration.
     pub fn record(&mut self, late: Duration) {
         let bin = &mut self.bins[bin(late)];
         *bin = bin.saturating_add(1);
         self.count += 1;
+        self.sum = self.sum.saturating_add(late);
         self.longest = self.longest.max(late);
     }
 
-    /// The lateness that `permille` of 1000 cycles did not exceed, rounded up to a bin (an eighth
-    /// at most); zero before the first cycle.
+    /// How many were booked.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// All together.
+    #[must_use]
+    pub const fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// How many lasted less than 2^`power` microseconds (`power` 3 to 25).
+    #[must_use]
+    pub fn below(&self, power: u32) -> u64 {
+        let edge = bin(Duration::from_micros(1 << power));
+        self.bins[..edge].iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// The duration that `permille` of 1000 did not exceed, rounded up to a bin (an eighth at most);
+    /// zero before the first.
     #[must_use]
     pub fn quantile(&self, permille: u32) -> Duration {
         let rank = (self.count * u64::from(permille)).div_ceil(1000).max(1);
@@ -57,7 +78,7 @@ impl Lateness {
     }
 }
 
-/// Bin of a lateness: whole microseconds below [`STEPS`], then [`STEPS`] bins per doubling.
+/// Bin of a duration: whole microseconds below [`STEPS`], then [`STEPS`] bins per doubling.
 fn bin(late: Duration) -> usize {
     let us = u32::try_from(late.as_micros()).unwrap_or(u32::MAX);
     let bin = match us.checked_ilog2() {
@@ -70,7 +91,7 @@ fn bin(late: Duration) -> usize {
     usize::try_from(bin).unwrap_or(BINS).min(BINS - 1)
 }
 
-/// The first lateness that is above a bin.
+/// The first duration that is above a bin.
 fn upper_edge(bin: usize) -> Duration {
     let next = u64::try_from(bin + 1).unwrap_or(u64::MAX);
     let steps = u64::from(STEPS);
@@ -97,12 +118,12 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_what_was_booked() {
-        let mut lateness = Lateness::default();
+        let mut lateness = Spread::default();
         assert_eq!((lateness.quantile(500), lateness.longest()), (Duration::ZERO, Duration::ZERO));
         for us in 1..=1000 {
             lateness.record(Duration::from_micros(us));
         }
-        let near = |lateness: &Lateness, permille: u32, us: u128| {
+        let near = |lateness: &Spread, permille: u32, us: u128| {
             let found = lateness.quantile(permille).as_micros();
             assert!((us..=us * 9 / 8).contains(&found), "{permille}: {found}");
         };
@@ -112,5 +133,7 @@ mod tests {
         lateness.record(Duration::from_secs(90));
         assert_eq!(lateness.longest(), Duration::from_secs(90));
         near(&lateness, 500, 501);
+        assert_eq!((lateness.below(3), lateness.below(9), lateness.below(25), lateness.count()), (7, 511, 1000, 1001));
+        assert_eq!(lateness.sum(), Duration::from_micros(500_500 + 90_000_000));
     }
 }

@@ -1,0 +1,123 @@
+//! Commands that look at a running daemon through its endpoint: `status`, `events`, `profile`,
+//! `health`.
+
+mod ask;
+mod paint;
+mod profile;
+mod status;
+
+use super::Exit;
+use ask::{Asked, Endpoint};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// Time between two looks of `--watch`.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The commands, each with the arguments that say whom to ask.
+pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 4] {
+    let url = || Arg::new("url").long("url").value_name("URL").help("Whom to ask, such as http://10.0.0.5:9178");
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("The document as it is, for programs");
+    let watch =
+        Arg::new("watch").long("watch").action(ArgAction::SetTrue).help("Again every second, with the last minute");
+    let asks = |name: &'static str, about: &'static str| Command::new(name).about(about).arg(config()).arg(url());
+    [
+        asks("status", "Show what a running wanctl sees and does").arg(json()).arg(watch),
+        asks("events", "Show its last decisions and faults, with reasons").arg(json()),
+        asks("profile", "Show where its cycles' time goes").arg(json()),
+        asks("health", "Exit with 0 while the control works, with 1 when it has failed"),
+    ]
+}
+
+/// Runs one of them.
+pub(super) fn main(name: &str, matches: &ArgMatches) -> Exit {
+    let url = matches.get_one::<String>("url").map(String::as_str);
+    let endpoint = match Endpoint::find(url, &super::config_path(matches)) {
+        Ok(endpoint) => endpoint,
+        Err(why) => {
+            eprintln!("{why}");
+            return Exit::BadConfig;
+        }
+    };
+    let flag = |name: &str| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
+    let result = match name {
+        "status" if flag("watch") => watch(&endpoint),
+        "status" => show(&endpoint, "/status", flag("json"), |value, colour| status::screen(value, None, colour)),
+        "events" => show(&endpoint, "/events", flag("json"), events),
+        "profile" => show(&endpoint, "/status", flag("json"), |value, _| profile::table(value)),
+        _ => health(&endpoint),
+    };
+    result.unwrap_or_else(|why| {
+        eprintln!("{why}");
+        Exit::Failed
+    })
+}
+
+/// Colours are for people at a terminal who have not asked for none.
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// One document, as it is or as people read it. `Failed` when it says that the control has failed.
+fn show(endpoint: &Endpoint, path: &str, json: bool, text: impl Fn(&Value, bool) -> String) -> Result<Exit, String> {
+    let asked = endpoint.ask(path)?;
+    if json {
+        print(&asked.body);
+    } else {
+        print(&text(&asked.json()?, colours()));
+    }
+    Ok(if asked.json()?["status"] == "failed" { Exit::Failed } else { Exit::Ok })
+}
+
+fn health(endpoint: &Endpoint) -> Result<Exit, String> {
+    let Asked { status, body } = endpoint.ask("/health")?;
+    print(&body);
+    Ok(if status == 200 { Exit::Ok } else { Exit::Failed })
+}
+
+/// Until the terminal goes away or the user has seen enough.
+fn watch(endpoint: &Endpoint) -> Result<Exit, String> {
+    loop {
+        let mut screen = String::from("\x1b[H\x1b[2J");
+        match endpoint.ask("/status").and_then(|asked| asked.json()) {
+            Ok(value) => {
+                let wans = value["wans"].as_array().map_or(0, Vec::len);
+                let past =
+                    |i| endpoint.ask(&format!("/history?wan={i}&last=60&format=json")).and_then(|a| a.json()).ok();
+                let past: Vec<Option<Value>> = (0..wans).map(past).collect();
+                screen.push_str(&status::screen(&value, Some(&past), colours()));
+            }
+            Err(why) => drop(writeln!(screen, "{why}")),
+        }
+        if !print(&screen) {
+            return Ok(Exit::Ok);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+fn events(value: &Value, colour: bool) -> String {
+    let mut out = String::new();
+    for event in value["events"].as_array().into_iter().flatten() {
+        let time = event["time"].as_f64().unwrap_or(0.0);
+        let level = event["level"].as_str().unwrap_or("?");
+        let paint = paint::level(level, colour);
+        let _ = writeln!(
+            out,
+            "{} {paint}{level:<5}{} {}",
+            paint::clock(time),
+            paint::end(colour),
+            event["text"].as_str().unwrap_or("?")
+        );
+    }
+    out
+}
+
+/// Returns whether somebody still reads.
+fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}

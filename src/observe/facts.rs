@@ -1,0 +1,184 @@
+//! What can be told about a running daemon, as plain data: the seam between the loop, which knows it,
+//! and the documents, which tell it.
+
+use super::{EventRing, History, Spread};
+use crate::types::{Bitrate, BudgetState, Duration, Instant, LinkStats, RateRange, RouterError, Sample, Verdict};
+use core::net::{IpAddr, SocketAddr};
+
+/// Stages of a wake-up, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Replies into measure.
+    Receive,
+    /// Samples, verdicts, what actuate shall want.
+    Decide,
+    /// Probes out.
+    Probe,
+    /// The router's bytes in and out.
+    Router,
+    /// Log, state file, history, and the clients of the endpoint.
+    Observe,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Receive, Self::Decide, Self::Probe, Self::Router, Self::Observe];
+
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Decide => "decide",
+            Self::Probe => "probe",
+            Self::Router => "router",
+            Self::Observe => "observe",
+        }
+    }
+
+    /// Its place among [`Stage::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The loop as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct LoopFacts<'a> {
+    /// Now, monotonic.
+    pub now: Instant,
+    /// Now, in seconds since 1970.
+    pub wall: f64,
+    /// Since the start.
+    pub uptime: Duration,
+    /// Length of a cycle.
+    pub cycle: Duration,
+    /// Cycles run, and skipped.
+    pub cycles: u64,
+    /// Cycles skipped.
+    pub missed: u64,
+    /// Longest time between two cycles within the last ten seconds.
+    pub stall: Duration,
+    /// State files written, and how many of them slowly.
+    pub saves: [u64; 2],
+    /// How late cycles began.
+    pub lateness: &'a Spread,
+    /// Time of each stage, per cycle.
+    pub stages: &'a [Spread; Stage::ALL.len()],
+}
+
+/// The router and the link to it.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterFacts<'a> {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The name of its host in the configuration.
+    pub host: &'a str,
+    /// A connection is open.
+    pub connected: bool,
+    /// RouterOS's version; empty until known.
+    pub version: &'a str,
+    /// Connections, and full TLS handshakes.
+    pub connections: u64,
+    /// TLS handshakes in full.
+    pub handshakes: u64,
+    /// Failures since the last good answer, and the last one.
+    pub failures: u32,
+    /// The last failure.
+    pub error: Option<RouterError>,
+    /// Limits set and confirmed.
+    pub writes: u64,
+    /// Limits found to differ from ours.
+    pub repairs: u64,
+    /// How often somebody else was found to keep changing a limit.
+    pub contests: u64,
+    /// How long the write budget has held something back.
+    pub held: Duration,
+    /// Writes that the budget still allows.
+    pub tokens: f64,
+    /// Writes per hour that it grants.
+    pub writes_per_hour: u32,
+    /// What it allows now.
+    pub budget: BudgetState,
+    /// Growth of `write-sect-since-reboot` per hour.
+    pub sectors_per_hour: Option<f64>,
+    /// Time from request to answer.
+    pub latency: &'a Spread,
+}
+
+/// Probes of one WAN since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProbeFacts {
+    /// Sent.
+    pub sent: u64,
+    /// Answered, and counted.
+    pub accepted: u64,
+    /// Not answered in time, though the line was up.
+    pub overdue: u64,
+    /// Answers that did not count: duplicate, forged, foreign, late, impossible.
+    pub refused: u64,
+    /// Could not be sent.
+    pub send_errors: u64,
+}
+
+/// One WAN.
+#[derive(Clone, Copy, Debug)]
+pub struct WanFacts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The law that decides.
+    pub law: &'static str,
+    /// The last sample and what was decided on it; `None` until the first cycle.
+    pub last: Option<(&'a Sample, &'a Verdict)>,
+    /// What the router was last seen to have; `None` until known.
+    pub observed: [Option<Bitrate>; 2],
+    /// When the router last showed both limits.
+    pub confirmed: Option<Instant>,
+    /// Bounds of the shaper rates.
+    pub ranges: [RateRange; 2],
+    /// The router's counters.
+    pub stats: Option<&'a LinkStats>,
+    /// Probes.
+    pub probes: ProbeFacts,
+    /// How many reflectors are asked.
+    pub active: usize,
+    /// Round-trip times, and delays above the baseline.
+    pub rtt: &'a Spread,
+    /// Delay above the baseline.
+    pub delay: &'a Spread,
+}
+
+/// One reflector.
+#[derive(Clone, Copy, Debug)]
+pub struct ReflectorFacts {
+    /// Its address.
+    pub address: IpAddr,
+    /// 1 is perfect, 0 hopeless.
+    pub score: f64,
+    /// It is asked in every round.
+    pub active: bool,
+}
+
+/// Whoever knows.
+pub trait Facts {
+    /// The loop.
+    fn whole(&self) -> LoopFacts<'_>;
+    /// The router.
+    fn router(&self) -> RouterFacts<'_>;
+    /// A WAN, by its place in the configuration.
+    fn wan(&self, place: usize) -> Option<WanFacts<'_>>;
+    /// A reflector of a WAN, by its place in the configuration.
+    fn reflector(&self, wan: usize, place: usize) -> Option<ReflectorFacts>;
+    /// The names of the WANs, in order.
+    fn names(&self) -> &[String];
+    /// The last events.
+    fn events(&self) -> &EventRing;
+    /// What was, per WAN.
+    fn history(&self) -> &History;
+
+    /// Number of WANs.
+    fn wans(&self) -> usize {
+        (0..).take_while(|&i| self.wan(i).is_some()).count()
+    }
+}
