@@ -90,7 +90,12 @@ impl Router {
             Intent::ReadQueues(menu) => {
                 items.extend(self.objects.iter().filter(|o| o.menu == *menu).map(|o| Item::Queue(Self::row(o))));
             }
-            Intent::ReadInterface(_) | Intent::Read(_) => {}
+            Intent::ReadInterface(_)
+            | Intent::Read(_)
+            | Intent::ReadSwitches(_)
+            | Intent::Turn { .. }
+            | Intent::Lease { .. }
+            | Intent::Release { .. } => {}
             Intent::SetLimit { menu, id, limit } => {
                 let text = match limit {
                     Limit::Original(text) => text.to_string(),
@@ -332,7 +337,7 @@ fn a_simple_queue_gets_both_directions_in_one_write() {
     a.leave(Exit::Restore);
     talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
     assert_eq!(limits(&router), ["0/0"], "the operator's own, byte for byte");
-    assert!(a.has_left());
+    assert!(a.has_left(Instant::ZERO));
 }
 
 #[test]
@@ -379,7 +384,7 @@ fn a_retired_queue_in_doubt_leaves_with_its_original() {
     next.leave(Exit::Rate);
     talk(&mut next, &mut router, &mut now, 20, &mut std::iter::empty());
     assert_eq!(limits(&router), ["100000000", "100000000"]);
-    assert!(next.has_left());
+    assert!(next.has_left(Instant::ZERO));
 }
 
 #[test]
@@ -394,7 +399,7 @@ fn a_queue_in_doubt_with_nothing_wanted_yet_is_left_as_it_is() {
     next.leave(Exit::Rate);
     talk(&mut next, &mut router, &mut now, 20, &mut std::iter::empty());
     assert_eq!(limits(&router), ["20000000", "10000000"]);
-    assert!(next.has_left());
+    assert!(next.has_left(Instant::ZERO));
 }
 
 proptest! {
@@ -428,7 +433,7 @@ proptest! {
         }
         a.leave(Exit::Restore);
         talk(&mut a, &mut router, &mut now, 100, &mut std::iter::empty());
-        prop_assert!(a.has_left());
+        prop_assert!(a.has_left(Instant::ZERO));
         let originals: Vec<String> = a.originals().map(|(.., o)| o.to_string()).collect();
         prop_assert_eq!(limits(&router), originals);
     }

@@ -13,16 +13,21 @@
 mod budget;
 mod direction;
 mod queue;
+mod settings;
+mod switch;
 
 pub use budget::Budget;
 pub use direction::DirectionCheck;
 pub use queue::QueueSpec;
+pub use settings::{Counters, Exit, Settings};
+pub use switch::{DEAD_MAN, SwitchSpec, SwitchWay};
 
 use crate::types::{
     Bitrate, BudgetState, Controlled, Direction, Duration, EventKind, Exchange, Instant, Intent, Item, LinkStats,
-    MAX_WANS, Menu, RouterError, RouterInfo, Text, Verbatim, WanId,
+    MAX_WANS, Menu, RouterError, RouterInfo, SwitchId, SwitchState, Text, Verbatim, WanId,
 };
 use queue::{Farewell, Found, Queue, Urgency};
+use switch::Switches;
 
 /// How long the list of queues is not asked again after a queue was not found or is unusable.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
@@ -40,36 +45,6 @@ const HURRIED: Duration = Duration::from_millis(100);
 /// The most events kept until the daemon takes them; taken after every request.
 const EVENTS: usize = 32;
 
-/// How eagerly to write and to read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// A rise smaller than this part of the present limit is not worth a write…
-    pub rise_fraction: f64,
-    /// …nor one smaller than this (unless it reaches the ceiling of its range).
-    pub rise_minimum: Bitrate,
-    /// Shortest time between a write and a following rise of the same queue.
-    pub rise_spacing: Duration,
-    /// Time between statistics while a line is loaded.
-    pub read_loaded: Duration,
-    /// Time between statistics while all lines are idle; read-back happens at least this often.
-    pub read_idle: Duration,
-    /// The most changes of limits in any hour.
-    pub writes_per_hour: u32,
-    /// The router's flash may be written to this fast, in sectors per hour; rises slow down before.
-    pub sectors_per_hour: Option<u32>,
-}
-
-/// What the daemon's end shall leave on the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Whatever is set.
-    Keep,
-    /// The operator's originals.
-    Restore,
-    /// The rates last given to [`Actuator::want`].
-    Rate,
-}
-
 /// One WAN as actuate sees it.
 #[derive(Clone, Debug, Default)]
 struct Wan {
@@ -84,6 +59,7 @@ struct Wan {
 pub struct Actuator {
     settings: Settings,
     queues: Vec<Queue>,
+    switches: Switches,
     wans: Vec<Wan>,
     interfaces: Vec<Option<Text<32>>>,
     /// When each menu is to be read next; `None` for a menu in which we have no queue.
@@ -101,21 +77,6 @@ pub struct Actuator {
     first_seen: Option<Instant>,
     events: heapless::Deque<EventKind, EVENTS>,
     counters: Counters,
-}
-
-/// What was done to the router since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Limits set and confirmed.
-    pub writes: u64,
-    /// Limits found to differ from ours.
-    pub repairs: u64,
-    /// Lists of queues read.
-    pub reads: u64,
-    /// How often somebody else was found to keep changing a limit.
-    pub contests: u64,
-    /// How long the write budget has held something back, in all.
-    pub held: Duration,
 }
 
 const fn menu_index(menu: Menu) -> usize {
@@ -138,6 +99,7 @@ impl Actuator {
             list_at: [Instant::ZERO; 2],
             wans: wans.collect(),
             queues: queues.into_iter().map(Queue::new).collect(),
+            switches: Switches::default(),
             budget: Budget::new(settings.writes_per_hour, settings.sectors_per_hour),
             budget_state: BudgetState::Ample,
             held_since: None,
@@ -154,6 +116,24 @@ impl Actuator {
         }
     }
 
+    /// With the switches of steering, in the order of their [`SwitchId`]s.
+    #[must_use]
+    pub fn with_switches(mut self, specs: Vec<SwitchSpec>) -> Self {
+        self.switches = Switches::new(specs);
+        self
+    }
+
+    /// Whether a switch shall be on.
+    pub fn want_switch(&mut self, id: SwitchId, on: bool) {
+        self.switches.want(id, on);
+    }
+
+    /// What is known of a switch.
+    #[must_use]
+    pub fn switch_state(&self, id: SwitchId, now: Instant) -> SwitchState {
+        self.switches.state(id, now)
+    }
+
     /// Takes over what an earlier actuator knows of queues that remain (reload).
     pub fn inherit(&mut self, old: &Self) {
         for queue in &mut self.queues {
@@ -167,6 +147,7 @@ impl Actuator {
                 self.queues.push(gone.clone().retire());
             }
         }
+        self.switches.inherit(&old.switches);
         self.budget.inherit(&old.budget);
         self.budget_state = old.budget_state;
         self.info = old.info.clone();
@@ -211,21 +192,23 @@ impl Actuator {
     #[must_use]
     pub fn next(&mut self, now: Instant) -> Option<Intent> {
         if let Some(exit) = self.leaving {
-            return self.queues.iter().find_map(|q| match q.leave(exit) {
+            let limits = self.queues.iter().find_map(|q| match q.leave(exit) {
                 Farewell::Done => None,
                 Farewell::Look(menu) => Some(Intent::ReadQueues(menu)),
                 Farewell::Set(request) => Some(request),
             });
+            return limits.or_else(|| self.switches.next(now));
         }
         if self.resource_at <= now {
             return Some(Intent::ReadResource);
         }
         let starved = self.read_interval() * STARVED;
         self.next_read(now, starved)
-            .or_else(|| self.next_write(now))
+            .or_else(|| self.next_turn(now))
             .or_else(|| self.next_retirement())
             .or_else(|| self.next_interface())
             .or_else(|| self.next_read(now, Duration::ZERO))
+            .or_else(|| self.switches.next_look(now))
     }
 
     /// A list that has been due for longer than `late`.
@@ -236,19 +219,28 @@ impl Actuator {
             .map(Intent::ReadQueues)
     }
 
-    fn next_write(&mut self, now: Instant) -> Option<Intent> {
+    /// Cuts go before switches, and switches before rises.
+    fn next_turn(&mut self, now: Instant) -> Option<Intent> {
+        let write = self.next_write(now);
+        let cuts = write.as_ref().is_some_and(|(urgency, _)| *urgency == Urgency::Cut);
+        let turn = if cuts { None } else { self.switches.next(now) };
+        turn.or_else(|| write.map(|(_, request)| request))
+    }
+
+    fn next_write(&mut self, now: Instant) -> Option<(Urgency, Intent)> {
         let state = self.budget.state(now);
         let spacing = self.budget.rise_spacing(self.settings.rise_spacing);
         let writable = self.queues.iter().filter(|q| self.may_write(q, now));
         let wishes = writable.filter_map(|q| q.urgency(now, &self.settings, spacing).map(|u| (u, q)));
         let wish = wishes.min_by_key(|(urgency, q)| (*urgency != Urgency::Cut, q.last_write));
+        let urgency = wish.map(|(urgency, _)| urgency);
         let request = wish.and_then(|(urgency, queue)| match (urgency, state) {
             (_, BudgetState::Ample) | (Urgency::Cut, BudgetState::CutsOnly) => queue.set_wanted(),
             (Urgency::Cut, BudgetState::Empty) => queue.set_safe(),
             (Urgency::Rise, BudgetState::CutsOnly | BudgetState::Empty) => None,
         });
         self.note_budget(now, state, wish.is_some() && request.is_none());
-        request
+        urgency.zip(request)
     }
 
     /// Tells what the budget has come to, and for how long it has held something back.
@@ -301,8 +293,10 @@ impl Actuator {
                 self.info = info;
                 if rebooted {
                     self.queues.iter_mut().for_each(Queue::forget);
+                    self.switches.forget();
                 }
             }
+            Item::Switch(row) => self.switches.observe(row),
             Item::Queue(row) => {
                 if let Some(queue) = self.queues.iter_mut().find(|q| q.is_row(&row)) {
                     queue.stage(row);
@@ -315,6 +309,9 @@ impl Actuator {
 
     /// A request is on its way.
     pub fn started(&mut self, intent: &Intent) {
+        if let Intent::Turn { .. } = intent {
+            self.budget.spend();
+        }
         if let Intent::SetLimit { id, limit, .. } = intent {
             self.budget.spend();
             self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(|q| q.sent(limit));
@@ -338,12 +335,17 @@ impl Actuator {
                     queue.written(exchange.midpoint(), limit, |event| push(events, event));
                 }
             }
+            (Intent::ReadSwitches(table), Ok(_)) => self.switches.listed(now, table, &mut self.events),
+            (Intent::Turn { .. } | Intent::Lease { .. } | Intent::Release { .. }, Ok(exchange)) => {
+                self.switches.done(exchange.sent, intent);
+            }
             (Intent::SetLimit { id, menu, .. }, Err(RouterError::NotFound)) => {
                 self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(Queue::forget);
                 self.read_at[menu_index(*menu)] = Some(now);
             }
             (intent, Err(error)) => {
                 self.queues.iter_mut().for_each(Queue::unstage);
+                self.switches.failed(now, intent, error);
                 if let Intent::SetLimit { menu, id, .. } = intent {
                     if error.is_refusal() {
                         self.queues.iter_mut().filter(|q| q.has_id(id)).for_each(|q| q.refused(now));
@@ -358,6 +360,7 @@ impl Actuator {
     /// The connection is new: nothing is believed before it was read again.
     pub fn reconnected(&mut self, now: Instant) {
         self.resource_at = now;
+        self.switches.reconnected(now);
         for at in self.read_at.iter_mut().flatten() {
             *at = now;
         }
@@ -463,12 +466,14 @@ impl Actuator {
     /// From now on only what `exit` asks for is written.
     pub fn leave(&mut self, exit: Exit) {
         self.leaving = Some(exit);
+        self.switches.leave();
     }
 
     /// Whether the router shows what the exit asked for, as far as we ever changed it.
     #[must_use]
-    pub fn has_left(&self) -> bool {
+    pub fn has_left(&self, now: Instant) -> bool {
         self.leaving.is_some_and(|exit| self.queues.iter().all(|q| q.leave(exit) == Farewell::Done))
+            && self.switches.have_left(now)
     }
 
     /// Newest statistics of a WAN.

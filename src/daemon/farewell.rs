@@ -32,7 +32,7 @@ impl<B: Board> Daemon<B> {
             }
         }
         self.actuator.leave(exit);
-        while !self.actuator.has_left() || self.client.in_flight().is_some() {
+        while !self.actuator.has_left(self.board.clock().now) || self.client.in_flight().is_some() {
             let now = self.board.clock().now;
             if now.since(started) >= PATIENCE {
                 log::warn!(

@@ -5,13 +5,13 @@ use super::serve::Endpoint;
 use super::steer::Steering;
 use super::watch::Watch;
 use super::{Counters, Daemon, LINK_BYTES, Reloader, SAVE_EVERY, Store, Wan};
-use crate::actuate::{Actuator, QueueSpec};
-use crate::config::{Config, QueueRef, WanConfig};
+use crate::actuate::{Actuator, QueueSpec, SwitchSpec, SwitchWay};
+use crate::config::{Config, Means, Prefix, QueueRef, WanConfig};
 use crate::decide::Law;
 use crate::measure::Measure;
 use crate::observe::{EventRing, Flood};
 use crate::routeros::{self, Client};
-use crate::types::{Duration, Instant, WanId};
+use crate::types::{Duration, Instant, Text, WanId};
 use core::fmt;
 use core::net::SocketAddr;
 use wanctl_hal::{Board, OpenError};
@@ -127,7 +127,38 @@ pub(super) fn actuator(config: &Config) -> Actuator {
         }
     }
     let interfaces = config.wans.iter().map(|w| w.router_interface.clone()).collect();
-    Actuator::new(config.actuate.clone(), specs, interfaces)
+    Actuator::new(config.actuate.clone(), specs, interfaces).with_switches(switches(config))
+}
+
+/// The switches of steering, in the order of the file: that of their numbers.
+fn switches(config: &Config) -> Vec<SwitchSpec> {
+    let pairs = config.steering.iter();
+    pairs
+        .flat_map(|pair| {
+            pair.settings.alternates.iter().zip(&pair.means).map(|(alternate, means)| SwitchSpec {
+                wan: alternate.wan,
+                way: way(means),
+                respect: pair.respect_hand,
+            })
+        })
+        .collect()
+}
+
+fn way(means: &Means) -> SwitchWay {
+    match means {
+        Means::Rule { comment, comment6 } => SwitchWay::Rule { comment: comment.clone(), comment6: comment6.clone() },
+        Means::Lease { lists, prefixes } => {
+            // A single host is printed without its length.
+            let printed = |prefix: &Prefix| match (prefix.address, prefix.length) {
+                (address, 32) if address.is_ipv4() => address.to_string(),
+                _ => prefix.to_string(),
+            };
+            let prefixes = prefixes
+                .iter()
+                .filter_map(|prefix| Some((prefix.address.is_ipv6(), Text::try_from(printed(prefix).as_str()).ok()?)));
+            SwitchWay::Lease { lists: lists.clone(), prefixes: prefixes.collect() }
+        }
+    }
 }
 
 /// The client of the configured router.

@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::decide::steering::{Known, MAX_PAIRS, Pair, Signals, Word};
 use crate::measure::{MAX_CANDIDATES, Measure};
 use crate::types::{
-    Duration, EventKind, FIRST_TCP, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, SwitchState,
-    Text, Verdict, WanId,
+    Duration, EventKind, FIRST_TCP, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, Text,
+    Verdict, WanId,
 };
 use wanctl_hal::{Board, Clock};
 
@@ -102,7 +102,14 @@ impl<B: Board> Daemon<B> {
         for i in 0..self.steering.pairs.len() {
             let pair = &mut self.steering.pairs[i];
             let dry_run = pair.settings().dry_run;
-            match pair.decide(now, &seen, &switch_state) {
+            let actuator = &self.actuator;
+            let word = pair.decide(now, &seen, &|switch| actuator.switch_state(switch, now));
+            for alternate in pair.settings().alternates.iter().map(|alternate| alternate.switch) {
+                if let Some(on) = pair.wants(alternate) {
+                    self.actuator.want_switch(alternate, on);
+                }
+            }
+            match word {
                 Some(Word::Turn(turn)) => {
                     self.steering.is_new = true;
                     self.tell(now, EventKind::Steer { turn, dry_run });
@@ -116,12 +123,6 @@ impl<B: Board> Daemon<B> {
             self.store.set_steering(records);
         }
     }
-}
-
-/// What the router shows of a switch. actuate can't turn any yet, and nothing else may be claimed:
-/// only a dry run steers.
-fn switch_state(_: SwitchId) -> SwitchState {
-    SwitchState { refused: true, ..SwitchState::default() }
 }
 
 /// What decide may look at.

@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use crate::types::{Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, WanId};
+use crate::types::{Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, SwitchFault, WanId};
 use core::fmt;
 use log::Level;
 
@@ -27,6 +27,8 @@ const CLASSES: [&str; EventKind::CLASSES] = [
     "the endpoint",
     "steering",
     "steering held back",
+    "unusable switches",
+    "flipped switches",
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -50,6 +52,7 @@ pub fn level(kind: &EventKind) -> Level {
     match kind {
         EventKind::QueueUnusable { .. }
         | EventKind::Swapped { .. }
+        | EventKind::SwitchUnusable { .. }
         | EventKind::ReloadRefused { .. }
         | EventKind::Contested { .. }
         | EventKind::Budget(BudgetState::Empty) => Level::Error,
@@ -60,6 +63,7 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Steer { dry_run: false, .. }
         | EventKind::SteerHeld { dry_run: false, .. }
         | EventKind::NotListening(_)
+        | EventKind::SwitchFlipped { .. }
         | EventKind::ReflectorOut { .. }
         | EventKind::Signal { to: Signal::Down | Signal::Degraded, .. } => Level::Warn,
         EventKind::Confirmed { .. } | EventKind::Overrun { .. } => Level::Debug,
@@ -80,6 +84,25 @@ pub fn level(kind: &EventKind) -> Level {
 impl<N: AsRef<str>> Described<'_, N> {
     fn name(&self, wan: WanId) -> &str {
         self.names.get(wan.index()).map_or("?", AsRef::as_ref)
+    }
+}
+
+impl<N: AsRef<str>> Described<'_, N> {
+    /// What is told of switches.
+    fn switch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self.kind {
+            EventKind::SwitchUnusable { wan, why } => {
+                write!(f, "steering to {}: {}", self.name(wan), switch_fault(why))
+            }
+            EventKind::SwitchFlipped { wan, on, respected } => write!(
+                f,
+                "steering to {}: somebody else has turned the switch {}; that is respected for {} s",
+                self.name(wan),
+                if on { "on" } else { "off" },
+                respected.as_secs()
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -149,6 +172,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan)
             ),
             EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } => self.switch(f),
             EventKind::NotListening(error) => write!(f, "nothing can look in at observe.listen: {error}"),
             EventKind::Reloaded => f.write_str("configuration read again, in force now"),
             EventKind::ReloadRefused { faults } => {
@@ -202,6 +226,29 @@ const fn queue_fault(why: QueueFault) -> &'static str {
         QueueFault::Disabled => "the queue is disabled; enable it on the router",
         QueueFault::Invalid => "the queue is invalid on the router: its parent, packet mark or queue type is missing",
         QueueFault::Dynamic => "the queue is dynamic and can't be changed; create a static one",
+    }
+}
+
+const fn switch_fault(why: SwitchFault) -> &'static str {
+    match why {
+        SwitchFault::Missing => {
+            "no mangle rule has the comment of steering.alternate.rule; add it: /ip/firewall/mangle/add \
+             chain=prerouting action=mark-connection new-connection-mark=wanctl-steer connection-state=new \
+             connection-mark=no-mark disabled=yes comment=… (docs/steering.md)"
+        }
+        SwitchFault::Ambiguous => {
+            "several mangle rules have the comment of steering.alternate.rule; rename all but one: \
+             /ip/firewall/mangle/set [find comment=…] comment=…"
+        }
+        SwitchFault::Chain => {
+            "the rule is not in the chain prerouting, where routes are still open; move it: /ip/firewall/mangle/set \
+             [find comment=…] chain=prerouting"
+        }
+        SwitchFault::Invalid => {
+            "the rule is invalid: an interface, a list or a table that it names is missing; see \
+             /ip/firewall/mangle/print where invalid"
+        }
+        SwitchFault::Dynamic => "the rule is dynamic and can't be changed; add a static one",
     }
 }
 

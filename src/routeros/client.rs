@@ -2,7 +2,9 @@
 
 use super::http::{BadResponse, Part, Response};
 use super::json::{self, Splitter};
-use crate::types::{Direction, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, RouterError, Text};
+use crate::types::{
+    Direction, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, RouterError, SwitchTable, Text,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use core::fmt::Write as _;
@@ -33,6 +35,10 @@ const SIMPLE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queu
 
 /// The members asked for in `/queue/tree`, which knows no `dynamic`.
 const TREE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued-packets,disabled,invalid";
+
+/// The members asked for of mangle rules, and of the entries of address lists.
+const RULE_MEMBERS: &str = ".id,chain,comment,disabled,invalid,dynamic";
+const ENTRY_MEMBERS: &str = ".id,list,address,timeout,dynamic,disabled";
 
 /// What RouterOS says in `detail`, and what it means; the texts are those of its binary API.
 const DETAILS: [(&str, RouterError); 7] = [
@@ -354,7 +360,14 @@ impl Client {
     fn judge(&self) -> Result<(), RouterError> {
         let detail = self.error_detail.as_deref().unwrap_or("");
         if let 200..300 = self.status {
-            let single = matches!(self.intent, Some(Intent::ReadResource | Intent::SetLimit { .. }));
+            // A removal is answered by nothing at all.
+            if let Some(Intent::Release { .. }) = self.intent {
+                return Ok(());
+            }
+            let single = matches!(
+                self.intent,
+                Some(Intent::ReadResource | Intent::SetLimit { .. } | Intent::Turn { .. } | Intent::Lease { .. })
+            );
             let whole = !self.foreign && self.splitter.end().is_ok() && (!single || self.items == 1);
             return if whole { Ok(()) } else { Err(RouterError::UnexpectedBody) };
         }
@@ -417,15 +430,30 @@ impl Client {
             Intent::ReadInterface(name) => {
                 get(out, lines, format_args!("/rest/interface/{}?.proplist=name,rx-byte,tx-byte", Escaped(name)))
             }
+            Intent::ReadSwitches(table) => write_list(out, lines, table),
+            Intent::Turn { table, id, comment, on } => {
+                let mut body: Text<192> = Text::new();
+                let disabled = if *on { "no" } else { "yes" };
+                write!(body, r#"{{"disabled":"{disabled}","comment":"#)?;
+                json_text(&mut body, comment)?;
+                body.push('}').map_err(|_| core::fmt::Error)?;
+                change(out, lines, "PATCH", format_args!("{}/{id}", table.path()), &body)
+            }
+            Intent::Lease { table, address, seconds } => {
+                let mut body: Text<192> = Text::new();
+                let SwitchTable::List { name, .. } = table else { return Err(core::fmt::Error) };
+                body.push_str(r#"{"list":"#).map_err(|_| core::fmt::Error)?;
+                json_text(&mut body, name)?;
+                write!(body, r#","address":"{address}","timeout":"{seconds}s"}}"#)?;
+                change(out, lines, "PUT", format_args!("{}", table.path()), &body)
+            }
+            Intent::Release { table, id } => {
+                write!(out, "DELETE /rest{}/{id} HTTP/1.1\r\n{lines}\r\n", table.path())
+            }
             Intent::SetLimit { menu, id, limit } => {
                 let mut body: Text<96> = Text::new();
                 write_limit(&mut body, limit)?;
-                write!(
-                    out,
-                    "PATCH /rest{}/{id} HTTP/1.1\r\n{lines}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                    menu.path(),
-                    body.len(),
-                )
+                change(out, lines, "PATCH", format_args!("{}/{id}", menu.path()), &body)
             }
         }
     }
@@ -437,6 +465,9 @@ fn read(intent: &Intent, object: &[u8]) -> Option<Item> {
         Intent::ReadResource => json::resource(object).map(Item::Resource),
         Intent::ReadQueues(menu) => json::queue(object, *menu).map(Item::Queue),
         Intent::Read(table) => json::row(object, *table).map(Item::Row),
+        Intent::ReadSwitches(table) | Intent::Lease { table, .. } => json::switch(object, table).map(Item::Switch),
+        Intent::Turn { table, id, .. } => json::switch(object, table).filter(|row| row.id == *id).map(Item::Switch),
+        Intent::Release { .. } => None,
         Intent::ReadInterface(name) => json::interface(object, name).map(|(rx, tx)| Item::Interface { rx, tx }),
         Intent::SetLimit { menu, id, .. } => json::queue(object, *menu).filter(|row| row.id == *id).map(Item::Queue),
     }
@@ -444,6 +475,46 @@ fn read(intent: &Intent, object: &[u8]) -> Option<Item> {
 
 fn get(out: &mut Bytes<'_>, lines: &str, path: core::fmt::Arguments<'_>) -> core::fmt::Result {
     write!(out, "GET {path} HTTP/1.1\r\n{lines}\r\n")
+}
+
+/// A request that changes something.
+fn change(
+    out: &mut Bytes<'_>,
+    lines: &str,
+    method: &str,
+    path: core::fmt::Arguments<'_>,
+    body: &str,
+) -> core::fmt::Result {
+    write!(
+        out,
+        "{method} /rest{path} HTTP/1.1\r\n{lines}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+}
+
+/// Rules can't be asked for by comment (RouterOS passes over such a filter in silence), entries can by
+/// their list.
+fn write_list(out: &mut Bytes<'_>, lines: &str, table: &SwitchTable) -> core::fmt::Result {
+    let path = table.path();
+    match table {
+        SwitchTable::Mangle { .. } => get(out, lines, format_args!("/rest{path}?.proplist={RULE_MEMBERS}")),
+        SwitchTable::List { name, .. } => {
+            get(out, lines, format_args!("/rest{path}?list={}&.proplist={ENTRY_MEMBERS}", Escaped(name)))
+        }
+    }
+}
+
+/// Text as a JSON string.
+fn json_text<const N: usize>(out: &mut Text<N>, text: &str) -> core::fmt::Result {
+    out.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+            c => out.write_char(c)?,
+        }
+    }
+    out.write_char('"')
 }
 
 /// `{"max-limit":"…"}`: the tree holds one rate, a simple queue both, upload first.

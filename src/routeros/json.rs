@@ -4,7 +4,9 @@
 //! before serde sees them: comments may hold raw control bytes and broken UTF-8, and neither may
 //! cost us the reply.
 
-use crate::types::{Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterInfo, Row, Table, Text, Verbatim};
+use crate::types::{
+    Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterInfo, Row, SwitchRow, SwitchTable, Table, Text, Verbatim,
+};
 use core::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -241,6 +243,11 @@ struct Members {
     board_name: Option<Field<32>>,
     uptime: Option<Field<32>>,
     write_sect_since_reboot: Option<Field<24>>,
+    chain: Option<Field<24>>,
+    comment: Option<Field<96>>,
+    address: Option<Field<96>>,
+    list: Option<Field<64>>,
+    timeout: Option<Field<24>>,
     rx_byte: Option<Field<24>>,
     tx_byte: Option<Field<24>>,
     detail: Option<Field<64>>,
@@ -282,6 +289,27 @@ pub fn queue(object: &[u8], menu: Menu) -> Option<QueueRow> {
         disabled: flag(m.disabled),
         invalid: flag(m.invalid),
         dynamic: flag(m.dynamic),
+    })
+}
+
+/// A rule or an entry of `table`, or `None` when the object is something else.
+#[must_use]
+pub fn switch(object: &[u8], table: &SwitchTable) -> Option<SwitchRow> {
+    let m = members(object)?;
+    let key = match table {
+        // Every rule has a chain; few have a comment.
+        SwitchTable::Mangle { .. } => m.chain.as_ref().map(|_| m.comment.map(|f| f.0).unwrap_or_default()),
+        SwitchTable::List { name, .. } => m.list.filter(|list| list.0 == *name).and_then(|_| m.address.map(|f| f.0)),
+    }?;
+    let flag = |field: Option<Field<8>>| field.is_some_and(|f| is_true(&f.0));
+    Some(SwitchRow {
+        id: m.id.map(|f| f.0).filter(|id| is_id(id))?,
+        key,
+        prerouting: m.chain.is_none_or(|chain| chain.0 == "prerouting"),
+        disabled: flag(m.disabled),
+        invalid: flag(m.invalid),
+        dynamic: flag(m.dynamic),
+        timeout: m.timeout.and_then(|f| duration(&f.0)),
     })
 }
 

@@ -1,7 +1,8 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
 use super::{
-    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, Turn, WanId,
+    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, SwitchFault,
+    Turn, WanId,
 };
 
 /// Something worth telling, and when.
@@ -118,6 +119,22 @@ pub enum EventKind {
         /// Why.
         cause: OverrunCause,
     },
+    /// A switch of steering can't be turned.
+    SwitchUnusable {
+        /// The WAN that it leads to.
+        wan: WanId,
+        /// Why.
+        why: SwitchFault,
+    },
+    /// Somebody else has turned a switch.
+    SwitchFlipped {
+        /// The WAN that it leads to.
+        wan: WanId,
+        /// It is on now.
+        on: bool,
+        /// For how long that is respected.
+        respected: Duration,
+    },
     /// Nothing listens at `observe.listen`.
     NotListening(ListenError),
     /// The configuration was read again and is in force.
@@ -157,7 +174,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// How many classes there are.
-    pub const CLASSES: usize = 21;
+    pub const CLASSES: usize = 23;
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
@@ -184,6 +201,8 @@ impl EventKind {
             Self::NotListening(_) => 18,
             Self::Steer { .. } => 19,
             Self::SteerHeld { .. } => 20,
+            Self::SwitchUnusable { .. } => 21,
+            Self::SwitchFlipped { .. } => 22,
         }
     }
 }

@@ -23,7 +23,7 @@ pub use router::{
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
 pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit};
-pub use switch::{MAX_SWITCHES, SwitchId, SwitchState};
+pub use switch::{MAX_SWITCHES, SwitchFault, SwitchId, SwitchRow, SwitchState, SwitchTable};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{

@@ -1,6 +1,6 @@
 //! actuate ⇄ routeros: what can be asked of a router, and what it says.
 
-use super::{Bitrate, Duration, Instant, Limit, LinkError, Row, Table};
+use super::{Bitrate, Duration, Instant, Limit, LinkError, Row, SwitchRow, SwitchTable, Table};
 use core::fmt;
 
 /// Text of at most `N` bytes from the router or the configuration.
@@ -97,6 +97,35 @@ pub enum Intent {
     ReadInterface(Text<32>),
     /// All rows of a menu, as text: for commands only.
     Read(Table),
+    /// The rules or entries of a table: what switches are made of.
+    ReadSwitches(SwitchTable),
+    /// Enables or disables the rule with this id, and gives it its comment.
+    Turn {
+        /// Where it is.
+        table: SwitchTable,
+        /// Its id.
+        id: QueueId,
+        /// Its comment, for a dead man's switch may have added to it.
+        comment: Text<64>,
+        /// Enabled.
+        on: bool,
+    },
+    /// Adds an entry that goes away by itself.
+    Lease {
+        /// The list.
+        table: SwitchTable,
+        /// Its address.
+        address: Text<48>,
+        /// How long it remains.
+        seconds: u32,
+    },
+    /// Removes the entry with this id.
+    Release {
+        /// The list.
+        table: SwitchTable,
+        /// Its id.
+        id: QueueId,
+    },
     /// Sets the limit of the queue with this id.
     SetLimit {
         /// Menu of the queue.
@@ -115,6 +144,8 @@ pub enum Item {
     Queue(QueueRow),
     /// Itself.
     Resource(RouterInfo),
+    /// A rule or an entry, from a list or as the answer to a change.
+    Switch(SwitchRow),
     /// A row of a menu, for commands.
     Row(Row),
     /// Byte counters of the interface that was asked for.

@@ -27,6 +27,7 @@ mod setup;
 mod shaper;
 mod site;
 mod store;
+mod switches;
 mod tls_server;
 mod visitors;
 mod wan;

@@ -8,6 +8,7 @@ use super::schema::{
 };
 use super::setup::RouterSetup;
 use super::site;
+use crate::units::{Duration, Instant};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -45,6 +46,8 @@ impl Traffic {
 pub(crate) struct Row {
     number: u32,
     pub(crate) values: BTreeMap<&'static str, String>,
+    /// When it goes by itself.
+    until: Option<Instant>,
     /// What was counted, and what of it is visible (the same, unless counters lag).
     pub(crate) counted: [Traffic; 2],
     pub(crate) visible: [Traffic; 2],
@@ -133,13 +136,14 @@ pub(crate) struct Objects {
     pub(crate) tables: Vec<Table>,
     /// Of the version 7.`minor`.
     minor: u32,
+    now: Instant,
 }
 
 impl Objects {
     pub(crate) fn new(setup: &RouterSetup) -> Self {
         let tables =
             SCHEMAS.iter().map(|schema| Table { schema, rows: Vec::new(), next_number: schema.first_id }).collect();
-        let mut objects = Self { tables, minor: site::minor(&setup.version) };
+        let mut objects = Self { tables, minor: site::minor(&setup.version), now: Instant::ZERO };
         for (i, schema) in SCHEMAS.iter().enumerate().filter(|(_, schema)| schema.single) {
             objects.insert(i, schema.properties.iter().map(|p| (p.name, p.default.to_owned())).collect());
         }
@@ -169,7 +173,7 @@ impl Objects {
         }
         let number = table.next_number;
         table.next_number = number.wrapping_add(1);
-        table.rows.push(Row { number, values, counted: Default::default(), visible: Default::default() });
+        table.rows.push(Row { number, values, until: None, counted: Default::default(), visible: Default::default() });
         table.rows.len() - 1
     }
 
@@ -190,7 +194,11 @@ impl Objects {
             let free = (1..).map(|n| format!("queue{n}")).find(|name| self.find(table, name).is_none());
             values.insert("name", free.unwrap_or_default());
         }
+        if site::is_list(table) {
+            self.same_entry(table, &values)?;
+        }
         let row = self.insert(table, values);
+        self.wind_up(table, row);
         let Some(before) = before else { return Ok(row) };
         self.tables[table].rows[before..=row].rotate_right(1);
         Ok(before)
@@ -305,10 +313,47 @@ impl Objects {
         }
     }
 
+    /// An address is on a list once.
+    fn same_entry(&self, table: usize, values: &BTreeMap<&'static str, String>) -> Result<(), String> {
+        let same = |row: &Row| ["address", "list"].iter().all(|name| row.values.get(name) == values.get(name));
+        if self.tables[table].rows.iter().any(same) {
+            Err("failure: already have such entry".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// An entry with a timeout begins to run.
+    fn wind_up(&mut self, table: usize, row: usize) {
+        let now = self.now;
+        let row = &mut self.tables[table].rows[row];
+        if site::is_list(table)
+            && let Some(lasts) = site::seconds(row.get("timeout"))
+        {
+            row.until = Some(now + Duration::from_secs(lasts));
+            row.values.insert("dynamic", "true".to_owned());
+        }
+    }
+
+    /// Time goes on: what has run out is gone, and what runs shows what is left.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.now = now;
+        for table in [site::LIST, site::LIST6] {
+            let rows = &mut self.tables[table].rows;
+            rows.retain(|row| row.until.is_none_or(|until| until > now));
+            for row in rows {
+                if let Some(until) = row.until {
+                    row.values.insert("timeout", format!("{}s", until.since(now).as_secs()));
+                }
+            }
+        }
+    }
+
     /// What a reboot does to the objects: counters from zero, and ids that are new, or those of
     /// another row when they are `swapped`.
     pub(crate) fn reboot(&mut self, swapped: bool) {
         for table in &mut self.tables {
+            table.rows.retain(|row| row.until.is_none());
             let mut numbers: Vec<u32> = table.rows.iter().map(|row| row.number).collect();
             if swapped && !numbers.is_empty() {
                 numbers.rotate_left(1);

@@ -3,7 +3,7 @@
 use super::http::{Request, Response, reason};
 use super::objects::{Objects, Row, Table};
 use super::schema::{CERTIFICATE, SCHEMAS, SERVICE, Schema};
-use super::site::CONTAINER;
+use super::site::{self, CONTAINER};
 use serde_json::{Map, Value};
 
 /// What the user's group allows.
@@ -22,6 +22,8 @@ pub(crate) struct Change {
     pub(crate) name: String,
     /// Its `max-limit`, if the request named it.
     pub(crate) max_limit: Option<String>,
+    /// It costs the flash a sector: what has a timeout lives in memory.
+    pub(crate) kept: bool,
 }
 
 /// Why a request is refused: the status, and a detail where RouterOS gives one.
@@ -195,9 +197,13 @@ impl Call<'_> {
     }
 
     fn remove(&mut self, table: usize, row: usize) -> Result<(), Refusal> {
-        self.own(table, row)?;
+        // What goes by itself may be sent away sooner.
+        if !site::is_list(table) {
+            self.own(table, row)?;
+        }
         let row = self.objects.tables[table].rows.remove(row);
-        self.changes.push(Change { name: row.get("name").to_owned(), max_limit: None });
+        let kept = !site::is_list(table);
+        self.changes.push(Change { name: row.get("name").to_owned(), max_limit: None, kept });
         Ok(())
     }
 
@@ -214,7 +220,8 @@ impl Call<'_> {
         let row = &self.objects.tables[table].rows[row];
         let named = given.iter().any(|(name, _)| name == "max-limit");
         let max_limit = named.then(|| row.get("max-limit").to_owned());
-        self.changes.push(Change { name: row.get("name").to_owned(), max_limit });
+        let kept = row.get("timeout").is_empty();
+        self.changes.push(Change { name: row.get("name").to_owned(), max_limit, kept });
     }
 
     fn list(&self, table: usize, request: &Request) -> Result<Response, Refusal> {

@@ -107,7 +107,7 @@ pub(crate) const CERTIFICATE: usize = 14;
 pub(crate) const ROUTE: usize = 15;
 
 /// The menus the double knows.
-pub(crate) static SCHEMAS: [Schema; 27] = [
+pub(crate) static SCHEMAS: [Schema; 30] = [
     Schema {
         path: &["queue", "tree"],
         single: false,
@@ -231,4 +231,7 @@ pub(crate) static SCHEMAS: [Schema; 27] = [
     site::CONTAINER_MENU,
     site::ENVS_MENU,
     site::MOUNTS_MENU,
+    site::MANGLE6_MENU,
+    site::LIST_MENU,
+    site::LIST6_MENU,
 ];

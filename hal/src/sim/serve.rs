@@ -64,10 +64,11 @@ impl RouterDouble {
         if let Some(response) = commands::answer(&self.objects, policy, request) {
             return response;
         }
+        self.objects.advance(now);
         let (response, changes) = rest::answer(&mut self.objects, policy, request);
         for change in changes {
             self.revision += 1;
-            self.sectors += 1;
+            self.sectors += u64::from(change.kept);
             self.writes_total += 1;
             if self.writes.len() == WRITES_KEPT {
                 self.writes.pop_front();

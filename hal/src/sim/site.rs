@@ -13,9 +13,13 @@ pub(crate) const NAT: usize = 22;
 pub(crate) const MANGLE: usize = 23;
 pub(crate) const CONTAINER: usize = 24;
 pub(crate) const ENVS: usize = 25;
+pub(crate) const MANGLE6: usize = 27;
+pub(crate) const LIST: usize = 28;
+pub(crate) const LIST6: usize = 29;
 
 /// What has rows in an order that counts.
-pub(crate) const ORDERED: [usize; 5] = [super::schema::FILTER, super::schema::FILTER6, ROUTING_RULE, NAT, MANGLE];
+pub(crate) const ORDERED: [usize; 6] =
+    [super::schema::FILTER, super::schema::FILTER6, ROUTING_RULE, NAT, MANGLE, MANGLE6];
 
 /// Interfaces of every kind.
 const INTERFACES: Kind = Kind::Named(&[super::schema::INTERFACE, VETH, BRIDGE]);
@@ -76,6 +80,22 @@ pub(crate) const ROUTING_RULE_MENU: Schema = Schema {
         ],
     )
 };
+
+/// Whether this is a table of address lists.
+pub(crate) const fn is_list(table: usize) -> bool {
+    matches!(table, LIST | LIST6)
+}
+
+/// A time span as clients write it: `60s`, `1m`, `00:01:00`.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    if let [hours, minutes, seconds] = text.split(':').collect::<Vec<_>>()[..] {
+        let number = |text: &str| text.parse::<u64>().ok();
+        return Some(number(hours)? * 3600 + number(minutes)? * 60 + number(seconds)?);
+    }
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)].iter().find(|(u, _)| *u == unit)?.1;
+    Some(digits.parse::<u64>().ok()? * factor)
+}
 
 /// What a rule of the firewall may look at.
 macro_rules! matchers {
@@ -143,6 +163,20 @@ pub(crate) const MANGLE_MENU: Schema = Schema {
     ],
     ..RULES
 };
+
+pub(crate) const MANGLE6_MENU: Schema = Schema { path: &["ipv6", "firewall", "mangle"], ..MANGLE_MENU };
+
+/// Entries with a timeout go by themselves, and live in memory: a reboot forgets them.
+pub(crate) const LIST_MENU: Schema = Schema {
+    required: Some("address"),
+    read_only: &[("dynamic", "false")],
+    ..menu(
+        &["ip", "firewall", "address-list"],
+        &[p("address", Kind::Text, ""), COMMENT, DISABLED, p("list", Kind::Text, ""), p("timeout", Kind::Comment, "")],
+    )
+};
+
+pub(crate) const LIST6_MENU: Schema = Schema { path: &["ipv6", "firewall", "address-list"], ..LIST_MENU };
 
 pub(crate) const CONTAINER_MENU: Schema = Schema {
     required: Some("interface"),

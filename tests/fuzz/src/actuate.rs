@@ -286,7 +286,11 @@ impl Bench {
                     self.a.observe(Item::Queue(row.clone()));
                 }
             }
-            Intent::Read(table) => panic!("the loop asked for {table:?}"),
+            Intent::Read(_)
+            | Intent::ReadSwitches(_)
+            | Intent::Turn { .. }
+            | Intent::Lease { .. }
+            | Intent::Release { .. } => panic!("nobody asked for {intent:?}"),
             Intent::ReadInterface(name) => {
                 assert_eq!(name, "ether1");
                 let bytes = self.rows[0].counters.map(|c| c.bytes);

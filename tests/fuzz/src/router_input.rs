@@ -9,8 +9,8 @@
 use super::input::{Step, pieces, span, steps};
 use wanctl::routeros::{self, Client, json};
 use wanctl::types::{
-    Bitrate, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, QueueId, RateRange, RouterError, Table,
-    Text, Verbatim,
+    Bitrate, Duration, Exchange, Instant, Intent, Item, Limit, LinkError, Menu, QueueId, RateRange, RouterError,
+    SwitchTable, Table, Text, Verbatim,
 };
 
 const STEPS: usize = 128;
@@ -112,6 +112,21 @@ impl Talk {
         let rate = range.clamp(Bitrate::from_mbps(u64::from(how)));
         let set = |menu, limit| Intent::SetLimit { menu, id: self.id.clone(), limit };
         let (download, upload) = (Some(rate), Some(rate));
+        let six = how.is_multiple_of(2);
+        let list = || SwitchTable::List { six, name: text("steer \"a\"") };
+        // High numbers, so that kept inputs mean what they meant.
+        match how {
+            246 | 247 => return Some(Intent::ReadSwitches(SwitchTable::Mangle { six })),
+            248 | 249 => return Some(Intent::ReadSwitches(list())),
+            250 | 251 => {
+                let comment = text("calls \\ \"x\"");
+                let table = SwitchTable::Mangle { six };
+                return Some(Intent::Turn { table, id: self.id.clone(), comment, on: payload.is_empty() });
+            }
+            252 | 253 => return Some(Intent::Lease { table: list(), address: text("10.0.0.0/8"), seconds: 60 }),
+            254 | 255 => return Some(Intent::Release { table: list(), id: self.id.clone() }),
+            _ => {}
+        }
         Some(match how % 9 {
             0 => Intent::ReadResource,
             1 => Intent::ReadQueues(Menu::Tree),
@@ -193,7 +208,10 @@ impl Talk {
         assert_eq!(asked.intent, intent);
         if let Ok(exchange) = result {
             assert!(exchange.sent <= exchange.answered && exchange.answered <= self.now);
-            let single = matches!(intent, Intent::ReadResource | Intent::SetLimit { .. });
+            let single = matches!(
+                intent,
+                Intent::ReadResource | Intent::SetLimit { .. } | Intent::Turn { .. } | Intent::Lease { .. }
+            );
             assert!(!single || asked.items.len() == 1, "{} items", asked.items.len());
         }
         self.first.get_or_insert((asked.items, result));
@@ -264,6 +282,8 @@ const fn link_error(how: u8) -> LinkError {
 fn asked_for(intent: &Intent, item: &Item) {
     match (intent, item) {
         (Intent::ReadResource, Item::Resource(_)) | (Intent::ReadInterface(_), Item::Interface { .. }) => {}
+        (Intent::Turn { id, .. }, Item::Switch(row)) => assert_eq!(row.id, *id),
+        (Intent::ReadSwitches(_) | Intent::Lease { .. }, Item::Switch(_)) => {}
         (Intent::Read(table), Item::Row(row)) => assert!(row.0.contains_key(table.key())),
         (Intent::ReadQueues(menu), Item::Queue(row)) => {
             assert_eq!(row.menu, *menu);
@@ -284,12 +304,17 @@ fn whole_request(bytes: &[u8]) {
     assert!(first[1].bytes().all(|b| b.is_ascii_graphic()), "{first:?}");
     let headers: Vec<(&str, &str)> = lines.map(|line| line.split_once(": ").expect("a header")).collect();
     let names: Vec<&str> = headers.iter().map(|h| h.0).collect();
-    if first[0] == "GET" {
+    if matches!(first[0], "GET" | "DELETE") {
         assert_eq!((names.as_slice(), body), (&["Host", "Authorization"][..], ""));
     } else {
-        assert_eq!(first[0], "PATCH");
+        assert!(matches!(first[0], "PATCH" | "PUT"));
         assert_eq!(names, ["Host", "Authorization", "Content-Type", "Content-Length"]);
         assert_eq!(headers[3].1, body.len().to_string());
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).expect("an object");
+        if !object.contains_key("max-limit") {
+            assert!(object.values().all(serde_json::Value::is_string), "{body}");
+            return;
+        }
         let limit = body.strip_prefix(r#"{"max-limit":""#).and_then(|b| b.strip_suffix(r#""}"#)).expect("one member");
         assert!(limit.split('/').all(|rate| json::rate(rate).is_some()), "{limit}");
     }

@@ -57,7 +57,7 @@ fn config_text(plan: &Plan, law: &str, contender: Contender) -> String {
     if contender != Contender::Nobody {
         let mode = if contender == Contender::Ours { "confidence" } else { "hysteresis" };
         text += &format!(
-            "[[steering]]\nname = \"calls\"\nprimary = \"cable\"\nmode = \"{mode}\"\ndry_run = true\n\
+            "[[steering]]\nname = \"calls\"\nprimary = \"cable\"\nmode = \"{mode}\"\n\
              [[steering.alternate]]\nwan = \"dsl\"\nrule = \"calls via dsl\"\n"
         );
     }
@@ -78,7 +78,9 @@ pub fn world(plan: &Plan, seed: u64) -> SharedWorld {
         wan.targets = vec![(format!("192.0.2.{n}:443").parse().unwrap(), Target::default())];
         wan
     });
-    World::new(RouterDouble::new(router), wans.collect()).share()
+    let mut router = RouterDouble::new(router);
+    router.add_rule(false, "calls via dsl");
+    World::new(router, wans.collect()).share()
 }
 
 pub fn daemon(world: &SharedWorld, plan: &Plan, law: &str, contender: Contender) -> Daemon<SimBoard> {
