@@ -358,17 +358,17 @@ fn stopped_before_it_has_seen_anything_it_still_undoes_what_a_killed_run_has_lef
     router.objects[0].max_limit = "31000000".into(); // ours, left by a run that was killed
     a.restore_original(Menu::Tree, "dl", &Verbatim::try_from("100000000").unwrap());
     a.leave(Exit::Restore);
-    assert!(!a.has_left(), "nobody has looked yet");
+    assert!(!a.has_left(now), "nobody has looked yet");
     talk(&mut a, &mut router, &mut now, 20, &mut std::iter::empty());
     assert_eq!(limits(&router), ["100000000", "100000000"]);
-    assert!(a.has_left());
+    assert!(a.has_left(now));
     // A queue that is gone is looked for once, and not waited for.
     let mut a = tree_actuator();
     a.restore_original(Menu::Tree, "dl", &Verbatim::try_from("100000000").unwrap());
     router.objects.clear();
     a.leave(Exit::Restore);
     talk(&mut a, &mut router, &mut now, 3, &mut std::iter::empty());
-    assert!(a.has_left());
+    assert!(a.has_left(now));
 }
 
 #[test]

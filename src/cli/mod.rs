@@ -113,9 +113,10 @@ fn command() -> Command {
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
             .env("WANCTL_CONFIG")
-            .hide_env_values(true)
+            .hide_env(true)
             .default_value("/etc/wanctl/wanctl.toml")
-            .help("The configuration")
+            .hide_default_value(true)
+            .help("The configuration, in place of $WANCTL_CONFIG\n[default: /etc/wanctl/wanctl.toml]")
     };
     let command = Command::new("wanctl")
         .version(env!("CARGO_PKG_VERSION"))
