@@ -16,8 +16,8 @@ use crate::units::{Bitrate, Duration, Instant, nanos};
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many writes are remembered.
-pub(super) const WRITES_KEPT: usize = 65_536;
+/// How many writes are remembered, unless said otherwise.
+const WRITES_KEPT: usize = 65_536;
 
 /// A connection to the double.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +127,7 @@ pub struct RouterDouble {
     pub(super) faults: VecDeque<Fault>,
     pub(super) writes: VecDeque<Write>,
     pub(super) writes_total: u64,
+    pub(super) writes_kept: usize,
     pub(super) requests_total: u64,
     pub(super) sectors: u64,
     pub(super) revision: u64,
@@ -172,6 +173,7 @@ impl RouterDouble {
             faults: VecDeque::new(),
             writes: VecDeque::new(),
             writes_total: 0,
+            writes_kept: WRITES_KEPT,
             requests_total: 0,
             sectors: 0,
             revision: 0,
@@ -423,6 +425,13 @@ impl RouterDouble {
         if self.setup.counter_period.is_none() {
             row.visible[half] = row.counted[half];
         }
+    }
+
+    /// How many writes are remembered from now on; 65,536 unless this is called. A long run in little
+    /// memory wants few.
+    pub fn keep_writes(&mut self, most: usize) {
+        self.writes_kept = most;
+        self.writes.drain(..self.writes.len().saturating_sub(most));
     }
 
     /// The changes made over REST, oldest first (the last 65,536).

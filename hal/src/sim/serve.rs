@@ -4,7 +4,7 @@ use super::commands;
 use super::fault::{Cut, Fault};
 use super::http::{Request, Response, basic};
 use super::rest::{self, Policy};
-use super::router::{Output, Pending, RouterDouble, WRITES_KEPT, Write};
+use super::router::{Output, Pending, RouterDouble, Write};
 use super::schema::{RESOURCE, USER};
 use crate::units::{Duration, Instant, WallClock};
 
@@ -70,10 +70,10 @@ impl RouterDouble {
             self.revision += 1;
             self.sectors += u64::from(change.kept);
             self.writes_total += 1;
-            if self.writes.len() == WRITES_KEPT {
+            self.writes.push_back(Write { at: now, object: change.name, max_limit: change.max_limit });
+            if self.writes.len() > self.writes_kept {
                 self.writes.pop_front();
             }
-            self.writes.push_back(Write { at: now, object: change.name, max_limit: change.max_limit });
         }
         response
     }
