@@ -135,6 +135,8 @@ pub struct Cycle {
     pub writes: u32,
     /// Calls of the board.
     pub calls: u32,
+    /// Most of them in one wake-up.
+    pub busiest: u32,
 }
 
 impl Cycle {
@@ -173,6 +175,8 @@ pub struct Metered<B> {
     wake: u64,
     router: u64,
     moved: bool,
+    /// Calls of the board since the wake-up.
+    calls: u32,
     /// Router time of the request under way.
     request: u64,
     /// Read through at every wake-up by the clock, so that nothing of the daemon is left in any
@@ -200,6 +204,7 @@ impl<B: Board> Metered<B> {
             wake: 0,
             router: 0,
             moved: false,
+            calls: 0,
             request: 0,
             chill: Vec::new(),
         }
@@ -252,6 +257,8 @@ impl<B: Board> Metered<B> {
         };
         self.current.own[stage as usize] += spent;
         self.current.calls += 1;
+        self.calls += 1;
+        self.current.busiest = self.current.busiest.max(self.calls);
         self.wake += spent;
         if stage == Stage::Router {
             self.router += spent;
@@ -263,7 +270,7 @@ impl<B: Board> Metered<B> {
         if self.moved {
             self.request += self.router;
         }
-        (self.wake, self.router, self.moved) = (0, 0, false);
+        (self.wake, self.router, self.moved, self.calls) = (0, 0, false, 0);
     }
 
     fn begin_cycle_of(&mut self, now: Instant) {

@@ -9,7 +9,7 @@ use wanctl::types::Signal;
 use wanctl_hal::sim::{
     LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Target, Wan, World, lock,
 };
-use wanctl_hal::{Bitrate, Direction, Duration, Instant};
+use wanctl_hal::{Bitrate, Board, Direction, Duration, Instant};
 
 /// The smallest useful file, for a 30/10 line; `more` goes into the WAN section.
 pub fn config_text(head: &str, more: &str) -> String {
@@ -66,7 +66,11 @@ pub fn daemon(world: &SharedWorld, text: &str) -> Daemon<SimBoard> {
 
 /// A daemon in this world that reloads in this way.
 pub fn daemon_with(world: &SharedWorld, text: &str, reloader: Reloader) -> Daemon<SimBoard> {
-    let mut board = SimBoard::new(Arc::clone(world));
+    daemon_on(SimBoard::new(Arc::clone(world)), text, reloader)
+}
+
+/// The same on another board.
+pub fn daemon_on<B: Board>(mut board: B, text: &str, reloader: Reloader) -> Daemon<B> {
     let mut store = Store::default();
     let restored = store.load_state(&mut board);
     let config = parse(text);
@@ -76,7 +80,7 @@ pub fn daemon_with(world: &SharedWorld, text: &str, reloader: Reloader) -> Daemo
 
 /// The end of a process that could not say farewell; the world goes on.
 pub fn kill(mut daemon: Daemon<SimBoard>) {
-    wanctl_hal::Board::link_close(daemon.board());
+    daemon.board().link_close();
 }
 
 /// The first WAN, changed or looked at.

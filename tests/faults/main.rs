@@ -4,7 +4,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/meter.rs"]
+mod meter;
 
 mod real;
 mod schedules;
 mod table;
+
+#[global_allocator]
+static ALLOCATOR: meter::CountingAllocator = meter::CountingAllocator;

@@ -2,17 +2,25 @@
 //! what the user saw. In virtual time everything is exact, so `docs/faults.md` holds the very rows
 //! that this test makes (`WANCTL_BLESS=1` writes them).
 
-use super::common::{at, config_text, daemon, limit, line, mbps, set_flows, world, written};
+use super::common::{at, config_text, daemon, daemon_on, limit, line, mbps, set_flows, world, written};
+use super::meter::{Metered, allocations, first_allocation};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use wanctl::daemon::Daemon;
 use wanctl::observe::{Described, level};
 use wanctl::types::{BudgetState, EventKind};
-use wanctl_hal::sim::{Action, Cut, Fault, RouterDouble, RouterSetup, SharedWorld, World, lock};
+use wanctl_hal::sim::{Action, Cut, Fault, RouterDouble, RouterSetup, SharedWorld, SimBoard, World, lock};
 use wanctl_hal::{Direction, Duration};
 
 /// When the fault begins. At the same moment somebody sets a queue to unlimited, so that there is
 /// something to put right and every row is measured by the same yardstick.
 const BEGIN: f64 = 10.0;
+
+/// Most calls of the board in a wake-up, whatever happens: clock, sleep, sockets, files.
+const CALLS: u32 = 16;
+
+/// Length of a cycle.
+const CYCLE: Duration = Duration::from_millis(50);
 
 /// What is wanted all the time, on an idle line.
 const WANTED: [&str; 2] = ["40000000", "14000000"];
@@ -341,18 +349,25 @@ fn run(row: &Row) -> Outcome {
     let world = world(1);
     (row.strike)(&world);
     lock(&world).at(at(BEGIN), Action::SetLimit("wan1-dl".into(), "0".into()));
-    let mut d = daemon(&world, &config());
+    let end = BEGIN + row.lasts + row.bound + 10.0;
+    let cycles = (end / CYCLE.as_secs_f64()) as usize + 1;
+    let metered = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, cycles);
+    let mut d = daemon_on(metered, &config(), Box::new(|_| Err(1)));
     d.run_until(at(BEGIN - 0.05));
     let before = d.counters().connections;
-    let end = BEGIN + row.lasts + row.bound + 10.0;
+    d.board().clear();
     let (mut t, mut wrong) = (BEGIN, BEGIN);
     while t < end {
         t += 0.05;
-        d.run_until(at(t));
+        // Who allocates nothing doesn't grow.
+        assert_eq!(allocations(|| _ = d.run_until(at(t))).0, 0, "{}: {}", row.name, first_allocation());
         if ["wan1-dl", "wan1-ul"].map(|queue| limit(&world, queue)) != WANTED {
             wrong = t;
         }
     }
+    let busiest = d.board().record.cycles.iter().map(|cycle| cycle.busiest).max().unwrap_or(0);
+    println!("{}: at most {busiest} calls of the board in a wake-up", row.name);
+    assert!((1..=CALLS).contains(&busiest), "{}: {busiest} calls of the board in a wake-up", row.name);
     let over = BEGIN + row.lasts;
     assert!(wrong <= over + row.bound, "{}: still wrong {:.2} s after its end", row.name, wrong - over);
     assert_eq!(d.counters().missed, 0, "{}", row.name);
