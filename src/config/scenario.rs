@@ -12,6 +12,9 @@ use std::path::Path;
 /// The longest scenario.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
+/// What a line can be made of; the first is meant where nothing is said.
+pub const MEDIA: [&str; 4] = ["plain", "docsis", "lte", "starlink"];
+
 /// How many reflectors a simulated line has.
 pub const REFLECTORS: usize = 4;
 
@@ -22,6 +25,8 @@ pub struct Leg {
     pub capacity: Bitrate,
     /// Size of the provider's FIFO in bytes.
     pub fifo_bytes: u64,
+    /// What does not fit is dropped at its head.
+    pub drop_front: bool,
     /// Lowest rate the law may set.
     pub floor: Bitrate,
     /// Highest rate the law may set.
@@ -37,6 +42,10 @@ pub struct Line {
     pub base_rtt: Duration,
     /// Mean of the jitter of a probe.
     pub jitter: Duration,
+    /// What the jitter is like, as a word.
+    pub medium: &'static str,
+    /// Part of the packets lost at random, in each direction.
+    pub loss: f64,
     /// Whether probes wait in the FIFOs like everybody else.
     pub probes_queue: bool,
     /// Download, upload.
@@ -48,6 +57,10 @@ pub struct Line {
 pub struct Router {
     /// Shortest and longest time of a request.
     pub latency: [Duration; 2],
+    /// What its token bucket holds, as a time.
+    pub bucket: Duration,
+    /// What CAKE is told to be the round-trip time.
+    pub cake_rtt: Duration,
     /// Its counters advance only this often; `None`: always.
     pub counters_every: Option<Duration>,
 }
@@ -66,8 +79,10 @@ pub struct Control {
 pub enum Reflectors {
     /// No answer for this long.
     Silent(Duration),
-    /// They lose this part of the probes from now on (rate limiting).
+    /// They lose this part of the probes from now on.
     Loss(f64),
+    /// Each answers at most so many probes per second from now on.
+    Rate(f64),
     /// Their answers take this much longer from now on.
     Extra(Duration),
 }
@@ -92,12 +107,16 @@ pub enum Happening {
     Capacity(Direction, Bitrate),
     /// So many long transfers run from now on.
     Flows(Direction, usize),
+    /// So many short transfers begin per second, at random, from now on.
+    Pages(Direction, f64),
     /// A stream that never slows down runs at this rate from now on.
     Stream(Direction, Bitrate),
     /// Round-trip time without queues from now on.
     BaseRtt(Duration),
     /// Mean of the jitter from now on.
     Jitter(Duration),
+    /// This part of the packets is lost at random from now on.
+    Loss(f64),
     /// The line is cut or mended.
     Connected(bool),
     /// The router goes wrong, for this long.
@@ -248,6 +267,8 @@ fn line(root: &Section<'_, '_>) -> Option<Line> {
     let link = section.one_of("link", &words).unwrap_or("cable");
     let base_rtt = section.duration_in("base_rtt", Duration::from_millis(1)..=Duration::from_secs(2));
     let jitter = jitter(&section);
+    let medium = section.one_of("medium", &MEDIA.map(|word| (word, word)));
+    let loss = section.number_in("loss", 0.0..=1.0);
     let probes = section.one_of("probes", &[("queue", true), ("first", false)]);
     section.finish();
     let legs = Direction::BOTH.map(|direction| {
@@ -261,6 +282,8 @@ fn line(root: &Section<'_, '_>) -> Option<Line> {
         link,
         base_rtt: base_rtt.unwrap_or(Duration::from_millis(20)),
         jitter: jitter.unwrap_or(Duration::from_micros(300)),
+        medium: medium.unwrap_or(MEDIA[0]),
+        loss: loss.unwrap_or(0.0),
         probes_queue: probes.unwrap_or(true),
         legs: [download?, upload?],
     })
@@ -278,12 +301,13 @@ fn leg(section: &Section<'_, '_>) -> Option<Leg> {
     if section.has("fifo") && section.has("fifo_bytes") {
         section.fault("fifo", Problem::Both("fifo", "fifo_bytes"));
     }
+    let front = section.one_of("fifo_drops", &[("tail", false), ("front", true)]);
     let (capacity, ceiling, floor) = (capacity?, ceiling?, floor?);
     let rates = [("floor", floor), ("ceiling", ceiling)].map(|(key, rate)| (key, rate, Quantity::Rate(rate)));
     section.ordered(&rates, true);
     let depth = depth.unwrap_or(Duration::from_secs(1));
     let of_depth = Bitrate::from_f64(capacity.as_f64() / 8.0 * depth.as_secs_f64()).bps();
-    Some(Leg { capacity, fifo_bytes: bytes.unwrap_or(of_depth), floor, ceiling })
+    Some(Leg { capacity, fifo_bytes: bytes.unwrap_or(of_depth), drop_front: front.unwrap_or(false), floor, ceiling })
 }
 
 fn router(section: &Section<'_, '_>) -> Router {
@@ -293,9 +317,12 @@ fn router(section: &Section<'_, '_>) -> Router {
     let high = if section.has("latency_max") { high } else { high.max(low) };
     let values = [("latency", low), ("latency_max", high)].map(|(key, time)| (key, time, Quantity::Span(time)));
     section.ordered(&values, false);
+    let bucket = section.duration_in("bucket", Duration::ZERO..=Duration::from_secs(10)).unwrap_or_default();
+    let cake_rtt = section.duration_in("cake_rtt", Duration::from_millis(1)..=Duration::from_secs(10));
+    let cake_rtt = cake_rtt.unwrap_or(Duration::from_millis(100));
     let counters_every = section.duration_in("counters_every", Duration::from_millis(1)..=Duration::from_secs(60));
     section.finish();
-    Router { latency: [low, high], counters_every }
+    Router { latency: [low, high], bucket, cake_rtt, counters_every }
 }
 
 fn control(section: &Section<'_, '_>) -> Control {
@@ -314,6 +341,7 @@ fn event(section: &Section<'_, '_>, most: Duration) -> Vec<(Duration, Happening)
         let section = section.section(direction.name());
         found.extend(section.rate("capacity").map(|rate| Happening::Capacity(direction, rate)));
         found.extend(section.count("flows", 0..=16).map(|n| Happening::Flows(direction, n)));
+        found.extend(section.number_in("pages", 0.0..=1_000.0).map(|n| Happening::Pages(direction, n)));
         let stream = section.rate_in("stream", Bitrate::ZERO..=Bitrate::from_mbps(400_000));
         found.extend(stream.map(|rate| Happening::Stream(direction, rate)));
         section.finish();
@@ -322,12 +350,13 @@ fn event(section: &Section<'_, '_>, most: Duration) -> Vec<(Duration, Happening)
         section.duration_in("base_rtt", Duration::from_millis(1)..=Duration::from_secs(5)).map(Happening::BaseRtt),
     );
     found.extend(jitter(section).map(Happening::Jitter));
+    found.extend(section.number_in("loss", 0.0..=1.0).map(Happening::Loss));
     found.extend(section.one_of("line", &[("cut", false), ("mended", true)]).map(Happening::Connected));
     found.extend(trouble(section));
     found.extend(reflectors(section));
     section.finish();
     if found.is_empty() {
-        let what = "something that happens: download, upload, base_rtt, jitter, line, router or reflectors_…";
+        let what = "something that happens: download, upload, base_rtt, jitter, loss, line, router or reflectors_…";
         section.fault("", Problem::missing(what));
     }
     let at = at.unwrap_or_default();
@@ -349,9 +378,10 @@ fn reflectors(section: &Section<'_, '_>) -> Vec<Happening> {
     let who = section.count("reflector", 1..=REFLECTORS);
     let silent = section.duration("reflectors_silent").map(Reflectors::Silent);
     let loss = section.number_in("reflectors_loss", 0.0..=1.0).map(Reflectors::Loss);
+    let rate = section.number_in("reflectors_rate", 0.0..=1_000.0).map(Reflectors::Rate);
     let extra = section.duration_in("reflectors_extra", Duration::ZERO..=Duration::from_secs(5)).map(Reflectors::Extra);
     let who: Vec<usize> = who.map_or_else(|| (0..REFLECTORS).collect(), |n| vec![n - 1]);
-    [silent, loss, extra].into_iter().flatten().map(|what| Happening::Reflectors(who.clone(), what)).collect()
+    [silent, loss, rate, extra].into_iter().flatten().map(|what| Happening::Reflectors(who.clone(), what)).collect()
 }
 
 fn walk(section: &Section<'_, '_>, most: Duration) -> Option<Walk> {

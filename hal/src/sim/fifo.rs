@@ -8,7 +8,7 @@ pub(crate) const SLOTS: usize = 17;
 /// Bytes by source.
 pub(crate) type Bytes = [f64; SLOTS];
 
-/// A drop-tail queue at the bottleneck. Which source a byte in it belongs to is kept as a
+/// The queue at the bottleneck; what does not fit is dropped at its end, or at its head. Which source a byte in it belongs to is kept as a
 /// mixture; when it leaves is kept exactly, by counting.
 #[derive(Clone, Debug)]
 pub(crate) struct Fifo {
@@ -16,10 +16,14 @@ pub(crate) struct Fifo {
     pub(crate) rate: f64,
     /// Most bytes that may wait.
     pub(crate) limit: f64,
+    /// What does not fit is dropped at the head: the oldest first.
+    pub(crate) drop_front: bool,
     queue: Bytes,
     /// All bytes let in, and all bytes let out, ever.
     pub(crate) arrived: f64,
     pub(crate) departed: f64,
+    /// Of these, dropped at the head.
+    pub(crate) dropped_ahead: f64,
     /// `departed` one step ago.
     departed_before: f64,
     /// Bytes let in per second in the last step.
@@ -33,9 +37,11 @@ impl Fifo {
         Self {
             rate,
             limit,
+            drop_front: false,
             queue: [0.0; SLOTS],
             arrived: 0.0,
             departed: 0.0,
+            dropped_ahead: 0.0,
             departed_before: 0.0,
             arrival_rate: 0.0,
             drop_share: 0.0,
@@ -65,14 +71,17 @@ impl Fifo {
         let waiting = self.backlog() + coming;
         let leaving = if waiting < room { waiting } else { room };
         let excess = waiting - leaving - self.limit;
+        let ahead = if self.drop_front { self.drop_ahead(excess, used, drops) } else { 0.0 };
+        let excess = excess - ahead;
         self.drop_share = if excess > 0.0 && coming > 0.0 { (excess / coming).min(1.0) } else { 0.0 };
         let kept = coming * (1.0 - self.drop_share);
         let total = self.backlog() + kept;
         let leaving = if leaving < total { leaving } else { total };
         let share = if total > 0.0 { leaving / total } else { 0.0 };
         for i in 0..used {
-            drops[i] = arrivals[i] * self.drop_share;
-            let held = self.queue[i] + arrivals[i] - drops[i];
+            let refused = arrivals[i] * self.drop_share;
+            drops[i] = refused + if ahead > 0.0 { drops[i] } else { 0.0 };
+            let held = self.queue[i] + arrivals[i] - refused;
             out[i] = held * share;
             self.queue[i] = held - out[i];
         }
@@ -84,6 +93,27 @@ impl Fifo {
             self.departed = self.arrived;
             self.queue = [0.0; SLOTS];
         }
+    }
+
+    /// Drops so much of what waits (not of what comes), and says how much that was.
+    fn drop_ahead(&mut self, excess: f64, used: usize, drops: &mut Bytes) -> f64 {
+        let backlog = self.backlog();
+        let ahead = if excess < backlog { excess } else { backlog };
+        if ahead <= 0.0 {
+            return 0.0;
+        }
+        for i in 0..used {
+            drops[i] = self.queue[i] * ahead / backlog;
+            self.queue[i] -= drops[i];
+        }
+        self.departed += ahead;
+        self.dropped_ahead += ahead;
+        ahead
+    }
+
+    /// Bytes carried, ever.
+    pub(crate) fn carried(&self) -> f64 {
+        self.departed - self.dropped_ahead
     }
 
     /// The place in the queue of a packet that enters `late` seconds after the last step, as a

@@ -22,6 +22,8 @@ const RENO_GROWTH: f64 = 0.529;
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     active: bool,
+    /// What is still to be sent; infinite for a transfer that ends when it is stopped.
+    left: f64,
     /// Base round-trip time in steps.
     rtt: u64,
     window: f64,
@@ -47,6 +49,7 @@ impl Flow {
     pub(crate) fn new() -> Self {
         Self {
             active: false,
+            left: f64::INFINITY,
             rtt: 1,
             window: INITIAL_WINDOW,
             in_flight: 0.0,
@@ -67,8 +70,9 @@ impl Flow {
         self.active
     }
 
-    /// Begins a new transfer.
-    pub(crate) fn start(&mut self, rtt_steps: u64) {
+    /// Begins a new transfer of so many bytes (for ever, if infinite), or makes one that runs go on for as long.
+    pub(crate) fn start(&mut self, rtt_steps: u64, bytes: f64) {
+        self.left = bytes;
         if !self.active {
             self.active = true;
             self.window = INITIAL_WINDOW;
@@ -107,8 +111,10 @@ impl Flow {
             return 0.0;
         }
         let room = self.window - self.in_flight;
-        let send = if room > 0.0 { room } else { 0.0 };
+        let send = if room > 0.0 { room.min(self.left) } else { 0.0 };
         self.in_flight += send;
+        self.left -= send;
+        self.active = self.left > 0.0;
         send
     }
 
@@ -144,6 +150,7 @@ impl Flow {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a delay in steps, not negative")]
     fn notice_loss(&mut self, now: u64, delay: f64) {
         self.in_flight -= self.lost;
+        self.left += self.lost;
         self.lost = 0.0;
         self.lost_at = u64::MAX;
         if !core::mem::take(&mut self.signalled) || now < self.recover_until {

@@ -6,14 +6,17 @@
 //! notice one round trip later. Probes jump the shaper's queue (CAKE serves sparse flows first)
 //! and wait in the FIFO like everybody else.
 //!
-//! *Not* modelled: single packets, slow links' request-grant cycles, the traffic of
-//! acknowledgements and of the probes themselves, HTB's token bucket.
+//! *Not* modelled: single packets, the traffic of acknowledgements and of the probes themselves,
+//! what the medium's jitter does to transfers. `docs/simulator.md` says how far that is from
+//! reality.
 
 #![allow(clippy::cast_precision_loss, reason = "counts of steps and bytes stay far below 2^53")]
 
 use super::fifo::{Bytes, Fifo, SLOTS};
 use super::flow::{Flow, MTU, STEP_S};
+use super::medium::Medium;
 use super::objects::Traffic;
+use super::pages::Pages;
 use super::rng::Rng;
 use super::shaper::Shaper;
 use crate::units::{Bitrate, Direction, Duration, Instant, nanos};
@@ -29,6 +32,8 @@ pub struct LegSetup {
     pub capacity: Bitrate,
     /// Size of the provider's FIFO in bytes.
     pub fifo_bytes: u64,
+    /// What does not fit into it is dropped at its head, not at its end.
+    pub drop_front: bool,
     /// Capacity from these moments on (ascending).
     pub trace: Vec<(Instant, Bitrate)>,
 }
@@ -38,7 +43,7 @@ impl LegSetup {
     #[must_use]
     pub fn new(capacity: Bitrate, depth: Duration) -> Self {
         let bytes = Bitrate::from_f64(capacity.as_f64() / 8.0 * depth.as_secs_f64()).bps();
-        Self { capacity, fifo_bytes: bytes, trace: Vec::new() }
+        Self { capacity, fifo_bytes: bytes, drop_front: false, trace: Vec::new() }
     }
 }
 
@@ -47,8 +52,16 @@ impl LegSetup {
 pub struct LineSetup {
     /// Round-trip time without any queue.
     pub base_rtt: Duration,
-    /// Mean of the (exponential) jitter of a probe.
+    /// Mean jitter of a probe.
     pub jitter: Duration,
+    /// What the jitter is like.
+    pub medium: Medium,
+    /// Part of the packets lost at random, in each direction.
+    pub loss: f64,
+    /// What the router's token bucket holds, as a time (`bucket-size`).
+    pub bucket: Duration,
+    /// What CAKE is told to be the round-trip time (`cake-rtt`).
+    pub cake_rtt: Duration,
     /// Download, upload.
     pub legs: [LegSetup; 2],
     /// Probes are lost at a full FIFO with the probability of any other packet.
@@ -65,6 +78,10 @@ impl LineSetup {
         Self {
             base_rtt: Duration::from_millis(20),
             jitter: Duration::from_micros(300),
+            medium: Medium::Plain,
+            loss: 0.0,
+            bucket: Duration::ZERO,
+            cake_rtt: Duration::from_millis(100),
             legs: [LegSetup::new(download, second), LegSetup::new(upload, second)],
             full_drops_probes: false,
             seed: 1,
@@ -104,6 +121,7 @@ struct Leg {
     /// Slots in use: the paced stream, and the flows up to the last active one.
     used: usize,
     udp: f64,
+    pages: Pages,
     trace: VecDeque<(Instant, Bitrate)>,
     /// Bytes dropped that do not yet make a packet.
     debt: f64,
@@ -114,13 +132,19 @@ struct Leg {
 }
 
 impl Leg {
-    fn new(setup: &LegSetup) -> Self {
+    fn new(setup: &LegSetup, line: &LineSetup) -> Self {
+        let mut fifo = Fifo::new(setup.capacity.as_f64() / 8.0, setup.fifo_bytes as f64);
+        fifo.drop_front = setup.drop_front;
+        let mut shaper = Shaper::new();
+        shaper.bucket_s = line.bucket.as_secs_f64();
+        shaper.interval = line.cake_rtt.as_secs_f64() / STEP_S;
         Self {
-            fifo: Fifo::new(setup.capacity.as_f64() / 8.0, setup.fifo_bytes as f64),
-            shaper: Shaper::new(),
+            fifo,
+            shaper,
             flows: (1..SLOTS).map(|_| Flow::new()).collect(),
             used: 1,
             udp: 0.0,
+            pages: Pages::default(),
             trace: setup.trace.iter().copied().collect(),
             debt: 0.0,
             possible: 0.0,
@@ -143,7 +167,7 @@ impl Leg {
         }
     }
 
-    fn step(&mut self, now: u64, direction: Direction, back: f64, connected: bool, rng: &mut Rng) {
+    fn step(&mut self, now: u64, direction: Direction, back: f64, way: Way, rng: &mut Rng) {
         let used = self.used;
         let (mut sent, mut between, mut out): (Bytes, Bytes, Bytes) = ([0.0; SLOTS], [0.0; SLOTS], [0.0; SLOTS]);
         let (mut aqm, mut full): (Bytes, Bytes) = ([0.0; SLOTS], [0.0; SLOTS]);
@@ -166,22 +190,39 @@ impl Leg {
         self.possible += self.fifo.rate * STEP_S;
         let signalled = self.overflow(&full, rng);
         let behind_fifo = back + self.fifo.delay_steps();
+        let behind_full = if self.fifo.drop_front { back } else { behind_fifo };
         // CAKE drops at the head of its queue: on upload what is in the FIFO still goes first.
         let behind_aqm = if direction == Direction::Upload { behind_fifo } else { back };
         for i in 1..used {
             let flow = &mut self.flows[i - 1];
-            if out[i] > 0.0 && connected {
-                flow.deliver(now, out[i], back);
-            } else if out[i] > 0.0 {
-                flow.lose(now, out[i], true, back);
+            let lost = way.lost(out[i], rng);
+            if out[i] > lost {
+                flow.deliver(now, out[i] - lost, back);
+            }
+            if lost > 0.0 {
+                flow.lose(now, lost, true, back);
             }
             if aqm[i] > 0.0 {
                 flow.lose(now, aqm[i], true, behind_aqm);
             }
             if full[i] > 0.0 {
-                flow.lose(now, full[i], signalled == Some(i), behind_fifo);
+                flow.lose(now, full[i], signalled == Some(i), behind_full);
             }
         }
+    }
+
+    fn open_pages(&mut self, now: u64, base_rtt: Duration, rng: &mut Rng) {
+        while let Some(bytes) = self.pages.due(now, rng) {
+            if let Some(flow) = self.flows.iter_mut().find(|flow| flow.is_quiet()) {
+                flow.start(nanos(base_rtt) / STEP_NS, bytes);
+                self.note_busy();
+            }
+        }
+    }
+
+    fn note_busy(&mut self) {
+        let busy = self.flows.iter().rposition(|f| f.is_active() || !f.is_quiet()).map_or(0, |i| i + 1);
+        self.used = self.used.max(busy + 1);
     }
 
     /// Which source a packet dropped by the full FIFO belongs to: losses come in packets, so
@@ -205,13 +246,34 @@ impl Leg {
     }
 }
 
+/// What happens to everything on its way.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    connected: bool,
+    loss: f64,
+}
+
+impl Way {
+    /// How many of these bytes are lost: all, or now and then a packet.
+    fn lost(self, bytes: f64, rng: &mut Rng) -> f64 {
+        if !self.connected {
+            bytes
+        } else if rng.chance(self.loss * bytes / MTU) {
+            bytes.min(MTU)
+        } else {
+            0.0
+        }
+    }
+}
+
 /// A simulated line.
 #[derive(Clone, Debug)]
 pub struct Line {
     base_rtt: Duration,
     jitter: Duration,
+    medium: Medium,
     full_drops_probes: bool,
-    connected: bool,
+    way: Way,
     /// Probes are served before everybody else: the delay does not show in them.
     probes_first: bool,
     legs: [Leg; 2],
@@ -227,10 +289,11 @@ impl Line {
         Self {
             base_rtt: setup.base_rtt,
             jitter: setup.jitter,
+            medium: setup.medium,
             full_drops_probes: setup.full_drops_probes,
-            connected: true,
+            way: Way { connected: true, loss: setup.loss },
             probes_first: false,
-            legs: [Leg::new(&setup.legs[0]), Leg::new(&setup.legs[1])],
+            legs: [Leg::new(&setup.legs[0], setup), Leg::new(&setup.legs[1], setup)],
             steps: 0,
             rng: Rng::new(setup.seed),
         }
@@ -248,8 +311,9 @@ impl Line {
             for direction in Direction::BOTH {
                 let leg = &mut self.legs[direction.index()];
                 leg.follow_trace(begin);
+                leg.open_pages(self.steps, self.base_rtt, &mut self.rng);
                 // Acknowledgements come back through the other FIFO (and jump the shaper).
-                leg.step(self.steps, direction, delays[1 - direction.index()], self.connected, &mut self.rng);
+                leg.step(self.steps, direction, delays[1 - direction.index()], self.way, &mut self.rng);
             }
             self.steps += 1;
         }
@@ -258,13 +322,15 @@ impl Line {
     /// Jumps over time in which nothing happens.
     fn idle_until(&mut self, target: u64) -> bool {
         let change = self.legs.iter().filter_map(|leg| leg.trace.front()).map(|(at, _)| at.as_nanos() / STEP_NS).min();
-        let end = change.map_or(target, |step| step.min(target));
+        let page = self.legs.iter().map(|leg| leg.pages.next).min().unwrap_or(u64::MAX);
+        let end = change.unwrap_or(u64::MAX).min(page).min(target);
         if end <= self.steps + 1 {
             return false;
         }
         let time = (end - self.steps) as f64 * STEP_S;
         for leg in &mut self.legs {
             leg.possible += leg.fifo.rate * time;
+            leg.shaper.fill(time);
             leg.shaper.throughput = if time < 1.0 { leg.shaper.throughput * (1.0 - time) } else { 0.0 };
         }
         self.steps = end;
@@ -294,10 +360,15 @@ impl Line {
         let rtt = nanos(self.base_rtt) / STEP_NS;
         let leg = &mut self.legs[direction.index()];
         for (i, flow) in leg.flows.iter_mut().enumerate() {
-            if i < count { flow.start(rtt) } else { flow.stop() }
+            if i < count { flow.start(rtt, f64::INFINITY) } else { flow.stop() }
         }
-        let busy = leg.flows.iter().rposition(|f| f.is_active() || !f.is_quiet()).map_or(0, |i| i + 1);
-        leg.used = leg.used.max(busy + 1);
+        leg.note_busy();
+    }
+
+    /// So many short transfers begin per second from now on, at random, each of a random size around
+    /// 250 kB, as many as there is room for (16 with the long ones); zero ends it.
+    pub fn set_pages(&mut self, direction: Direction, per_second: f64) {
+        self.legs[direction.index()].pages.begin(per_second, self.steps, &mut self.rng);
     }
 
     /// A stream that never slows down, from now on at this rate; zero ends it.
@@ -307,7 +378,7 @@ impl Line {
 
     /// Takes the line off (everything sent is lost), or puts it on again.
     pub fn set_connected(&mut self, connected: bool) {
-        self.connected = connected;
+        self.way.connected = connected;
     }
 
     /// Probes are served before everybody else from now on, or wait like everybody else.
@@ -318,6 +389,11 @@ impl Line {
     /// Another route: round-trip time without queues. Transfers that run keep theirs.
     pub fn set_base_rtt(&mut self, base_rtt: Duration) {
         self.base_rtt = base_rtt;
+    }
+
+    /// Another part of the packets is lost at random.
+    pub fn set_loss(&mut self, loss: f64) {
+        self.way.loss = loss;
     }
 
     /// Another mean of the jitter.
@@ -336,7 +412,7 @@ impl Line {
     /// Whether the line is on.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
-        self.connected
+        self.way.connected
     }
 
     /// The capacity now.
@@ -362,8 +438,8 @@ impl Line {
     pub fn totals(&self, direction: Direction) -> Totals {
         let leg = &self.legs[direction.index()];
         let (carried, delivered) = match direction {
-            Direction::Download => (leg.fifo.departed, leg.shaper.passed),
-            Direction::Upload => (leg.fifo.departed, leg.fifo.departed),
+            Direction::Download => (leg.fifo.carried(), leg.shaper.passed),
+            Direction::Upload => (leg.fifo.carried(), leg.fifo.carried()),
         };
         Totals { carried, possible: leg.possible, overflowed: leg.overflowed, delivered }
     }
@@ -403,7 +479,10 @@ impl Line {
         let late = at.since(self.now()).as_secs_f64();
         let fifo = &self.legs[direction.index()].fifo;
         let (place, drop_share) = (fifo.place(late), fifo.drop_share);
-        if !self.connected || self.full_drops_probes && self.rng.chance(drop_share) {
+        if !self.way.connected || self.rng.chance(self.way.loss) || self.medium.loses(at, &mut self.rng) {
+            return Entry::Dropped;
+        }
+        if self.full_drops_probes && self.rng.chance(drop_share) {
             return Entry::Dropped;
         }
         let place = place.filter(|_| !self.probes_first);
@@ -425,9 +504,9 @@ impl Line {
         Duration::from_secs_f64(if seconds > 0.0 { seconds.min(60.0) } else { 0.0 })
     }
 
-    /// One draw of jitter.
-    pub fn jitter(&mut self) -> Duration {
-        self.rng.exponential(self.jitter)
+    /// What the medium makes a packet wait that leaves the queue of this direction at `at`.
+    pub fn jitter(&mut self, direction: Direction, at: Instant) -> Duration {
+        self.medium.wait(direction, at, self.jitter, &mut self.rng)
     }
 }
 

@@ -131,6 +131,105 @@ fn an_idle_line_has_no_delay_and_counts_nothing() {
 }
 
 #[test]
+fn a_buffer_that_drops_in_front_keeps_the_freshest() {
+    let run = |front| {
+        let mut setup = LineSetup::new(mbps(20), mbps(10));
+        setup.legs[1].drop_front = front;
+        setup.legs[1].fifo_bytes = 250_000;
+        let mut line = Line::new(&setup);
+        line.set_stream(UP, mbps(15));
+        line.advance(ms(2_000));
+        let totals = line.totals(UP);
+        assert!((line.fifo_delay(UP).as_secs_f64() - 0.2).abs() < 0.01, "full either way");
+        assert!((totals.carried / totals.possible - 1.0).abs() < 0.01, "what was dropped was not carried: {totals:?}");
+        // A packet that comes now: behind it nothing is dropped at the end, before it a third at the head.
+        let Entry::Waits(place) = line.enter(UP, ms(2_000)) else { panic!("no queue") };
+        let left = (2_001..).find_map(|t| {
+            line.advance(ms(t));
+            line.left(UP, place)
+        });
+        left.unwrap().since(ms(2_000)).as_secs_f64()
+    };
+    let (tail, front) = (run(false), run(true));
+    assert!((tail - 0.2).abs() < 0.005, "{tail}");
+    assert!((front - 0.2 * 10.0 / 15.0).abs() < 0.01, "{front}");
+}
+
+#[test]
+fn random_loss_slows_a_transfer_down_as_its_square_root() {
+    let rate = |loss| {
+        let mut setup = LineSetup::new(mbps(1_000), mbps(100));
+        setup.loss = loss;
+        setup.base_rtt = Duration::from_millis(50);
+        let mut line = Line::new(&setup);
+        line.set_flows(DOWN, 1);
+        line.advance(ms(120_000));
+        line.totals(DOWN).delivered * 8.0 / 120.0
+    };
+    // Mathis: 1.22 · MTU / (RTT · √p) for Reno; CUBIC's friendly region is 1.3 times that at most.
+    for loss in [0.001_f64, 0.004] {
+        let mathis = 1.22 * MTU * 8.0 / (0.05 * loss.sqrt());
+        let ratio = rate(loss) / mathis;
+        assert!((0.7..1.5).contains(&ratio), "{loss}: {ratio}");
+    }
+    let mut line = line(10, 10);
+    line.set_loss(0.3);
+    let lost = (0..10_000).filter(|_| line.enter(UP, ms(0)) == Entry::Dropped).count();
+    assert!((2_800..3_200).contains(&lost), "probes are lost as well: {lost}");
+}
+
+#[test]
+fn a_bucket_lets_a_burst_through() {
+    let burst = |bucket| {
+        let mut setup = LineSetup::new(mbps(100), mbps(20));
+        setup.bucket = bucket;
+        let mut line = Line::new(&setup);
+        line.set_shaper(UP, mbps(18));
+        line.advance(ms(1_000));
+        line.set_stream(UP, mbps(200));
+        line.advance(ms(1_020));
+        line.fifo_delay(UP).as_secs_f64()
+    };
+    assert!(burst(Duration::ZERO) < 0.001);
+    // A tenth of a second of 18 Mbit/s, less what left in 20 ms.
+    let delay = burst(Duration::from_millis(100));
+    assert!((0.07..0.1).contains(&delay), "{delay}");
+}
+
+#[test]
+fn pages_come_and_go() {
+    let mut line = line(50, 10);
+    line.set_pages(DOWN, 4.0);
+    line.advance(ms(300_000));
+    let totals = line.totals(DOWN);
+    let rate = totals.delivered * 8.0 / 300.0;
+    assert!((7e6..9e6).contains(&rate), "four of 250 kB a second are 8 Mbit/s: {rate}");
+    line.set_pages(DOWN, 0.0);
+    line.advance(ms(310_000));
+    let end = line.totals(DOWN).delivered;
+    line.advance(ms(320_000));
+    assert_eq!(line.totals(DOWN).delivered, end, "they end");
+}
+
+#[test]
+fn a_cake_that_knows_of_a_long_way_fills_the_line() {
+    let used = |cake_rtt| {
+        let mut setup = LineSetup::new(mbps(30), mbps(10));
+        setup.base_rtt = Duration::from_millis(600);
+        setup.cake_rtt = Duration::from_millis(cake_rtt);
+        let mut line = Line::new(&setup);
+        line.set_shaper(DOWN, mbps(28));
+        line.set_flows(DOWN, 4);
+        line.advance(ms(60_000));
+        let before = line.totals(DOWN).delivered;
+        line.advance(ms(240_000));
+        (line.totals(DOWN).delivered - before) * 8.0 / 28e6 / 180.0
+    };
+    let (usual, told) = (used(100), used(600));
+    assert!(told > usual && told > 0.9, "{usual} {told}");
+}
+
+#[test]
 fn counters_agree_with_what_was_carried() {
     let mut line = line(50, 50);
     line.set_shaper(DOWN, mbps(40));

@@ -19,6 +19,9 @@ pub enum Answer {
     Unreachable(IpAddr),
 }
 
+/// How many answers a rate limit lets through at once after a pause.
+const BURST: f64 = 6.0;
+
 /// A host that answers echo requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reflector {
@@ -28,6 +31,10 @@ pub struct Reflector {
     pub extra: Duration,
     /// Probability that it loses a probe.
     pub loss: f64,
+    /// It answers at most so many probes per second; zero: all of them.
+    pub rate: f64,
+    /// Up to when its rate is used up.
+    pub used_up: Instant,
     /// Copies of each answer besides the first.
     pub duplicates: u8,
     /// It answers nothing from the first moment to the second.
@@ -41,8 +48,21 @@ impl Reflector {
         Self { extra, ..Self::default() }
     }
 
-    pub(crate) fn answers(&self, now: Instant, rng: &mut Rng) -> bool {
-        !rng.chance(self.loss) && !self.silent.is_some_and(|(from, to)| from <= now && now < to)
+    pub(crate) fn answers(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        !rng.chance(self.loss) && !self.silent.is_some_and(|(from, to)| from <= now && now < to) && self.may(now)
+    }
+
+    /// Whether the rate limit lets an answer through, which is then made.
+    fn may(&mut self, now: Instant) -> bool {
+        if self.rate <= 0.0 {
+            return true;
+        }
+        let ahead = self.used_up.since(now).as_secs_f64() * self.rate;
+        if ahead > BURST - 1.0 {
+            return false;
+        }
+        self.used_up = self.used_up.max(now) + Duration::from_secs_f64(1.0 / self.rate);
+        true
     }
 }
 

@@ -6,10 +6,10 @@
 use super::fifo::{Bytes, SLOTS};
 use super::flow::{MTU, STEP_S};
 
-/// CAKE's interval, in steps.
+/// CAKE's interval, in steps, unless it is told a round-trip time.
 const INTERVAL: f64 = 100.0;
-/// CAKE's target, in seconds; at least one and a half packets.
-const TARGET_S: f64 = 0.005;
+/// CAKE's target, as a part of the interval; at least one and a half packets.
+const TARGET: f64 = 0.05;
 /// CAKE's memory: beyond it the longest queue loses.
 const MEMORY: f64 = 4e6;
 
@@ -27,13 +27,13 @@ const CALM: Aqm = Aqm { deadline: None, dropping: false, next: 0.0, count: 0.0 }
 
 impl Aqm {
     /// Whether a packet is to be dropped at `now` (in steps).
-    fn drop_now(&mut self, now: f64, above: bool) -> bool {
+    fn drop_now(&mut self, now: f64, interval: f64, above: bool) -> bool {
         if !above {
             self.deadline = None;
             self.dropping = false;
             return false;
         }
-        let deadline = *self.deadline.get_or_insert(now + INTERVAL);
+        let deadline = *self.deadline.get_or_insert(now + interval);
         if self.dropping {
             if now < self.next {
                 return false;
@@ -45,10 +45,10 @@ impl Aqm {
             }
             self.dropping = true;
             // Coming back soon after the last time resumes near the old pace.
-            let recent = now - self.next < 16.0 * INTERVAL;
+            let recent = now - self.next < 16.0 * interval;
             self.count = if recent && self.count > 2.0 { self.count - 2.0 } else { 1.0 };
         }
-        self.next = now + INTERVAL / libm::sqrt(self.count);
+        self.next = now + interval / libm::sqrt(self.count);
         true
     }
 }
@@ -58,6 +58,11 @@ impl Aqm {
 pub(crate) struct Shaper {
     /// Bytes per second; zero: no shaping, everything passes.
     pub(crate) rate: f64,
+    /// How much time's worth of bytes may pass at once after a pause (RouterOS: `bucket-size`), in seconds.
+    pub(crate) bucket_s: f64,
+    /// CAKE's `rtt`, in steps.
+    pub(crate) interval: f64,
+    tokens: f64,
     queue: Bytes,
     aqm: [Aqm; SLOTS],
     backlog: f64,
@@ -72,6 +77,9 @@ impl Shaper {
     pub(crate) const fn new() -> Self {
         Self {
             rate: 0.0,
+            bucket_s: 0.0,
+            interval: INTERVAL,
+            tokens: 0.0,
             queue: [0.0; SLOTS],
             aqm: [CALM; SLOTS],
             backlog: 0.0,
@@ -103,7 +111,8 @@ impl Shaper {
             (out[i], drops[i]) = (0.0, 0.0);
             busy += if self.queue[i] > 0.0 { 1.0 } else { 0.0 };
         }
-        let mut left = if self.rate > 0.0 { self.rate * STEP_S } else { f64::INFINITY };
+        self.fill(STEP_S);
+        let mut left = if self.rate > 0.0 { self.tokens } else { f64::INFINITY };
         let share_rate = if busy > 0.0 { self.rate / busy } else { self.rate };
         // Fair shares by filling up: what one leaves over, the others get.
         while busy > 0.0 && left > 1e-6 {
@@ -119,12 +128,20 @@ impl Shaper {
                 }
             }
         }
+        self.tokens = left;
         self.account(out, used);
         if self.backlog > 0.0 {
             self.control(now, used, share_rate, drops);
         } else {
-            self.aqm.iter_mut().take(used).for_each(|aqm| _ = aqm.drop_now(now, false));
+            self.aqm.iter_mut().take(used).for_each(|aqm| _ = aqm.drop_now(now, self.interval, false));
         }
+    }
+
+    /// Time passes in which so much may pass.
+    pub(crate) fn fill(&mut self, time_s: f64) {
+        let most = self.rate * if self.bucket_s > STEP_S { self.bucket_s } else { STEP_S };
+        let tokens = if self.tokens.is_finite() { self.tokens } else { 0.0 } + self.rate * time_s;
+        self.tokens = if tokens < most { tokens } else { most };
     }
 
     fn account(&mut self, out: &Bytes, used: usize) {
@@ -136,10 +153,11 @@ impl Shaper {
 
     fn control(&mut self, now: f64, used: usize, share_rate: f64, drops: &mut Bytes) {
         let slowest = 1.5 * MTU / self.rate;
-        let target = if slowest > TARGET_S { slowest } else { TARGET_S };
+        let target = self.interval * STEP_S * TARGET;
+        let target = if slowest > target { slowest } else { target };
         for i in 0..used {
             let above = self.queue[i] > target * share_rate && self.queue[i] > MTU;
-            if self.aqm[i].drop_now(now, above) {
+            if self.aqm[i].drop_now(now, self.interval, above) {
                 drops[i] += MTU;
             }
             if self.backlog > MEMORY {

@@ -158,8 +158,12 @@ impl Wan {
             return Err(SendError::NoSocket);
         }
         self.send_error.map_or(Ok(()), Err)?;
-        let found = self.reflectors.iter().find(|(a, _)| *a == request.to).map(|(_, r)| *r);
-        let Some(reflector) = found.filter(|r| r.answers(now, &mut self.rng)) else { return Ok(now) };
+        let found = self.reflectors.iter_mut().find(|(a, _)| *a == request.to).map(|(_, r)| r);
+        let Some(reflector) = found else { return Ok(now) };
+        if !reflector.answers(now, &mut self.rng) {
+            return Ok(now);
+        }
+        let reflector = *reflector;
         let (answer, token) = match reflector.answer {
             Answer::Reply => (AnswerKind::Reply(request.to), request.token),
             Answer::From(other) => (AnswerKind::Reply(other), request.token),
@@ -272,9 +276,12 @@ impl Wan {
     fn leave(&mut self, direction: Direction, at: Instant, extra: Duration, probe: Probe) {
         let half = self.line.base_rtt() / 2;
         match direction {
-            Direction::Upload => self.set_timer(at + half + extra, Stage::Back, extra, probe),
+            Direction::Upload => {
+                let grant = self.line.jitter(direction, at);
+                self.set_timer(at + grant + half + extra, Stage::Back, extra, probe);
+            }
             Direction::Download => {
-                let rest = half + self.line.sparse_wait(Direction::Download) + self.line.jitter();
+                let rest = half + self.line.sparse_wait(direction) + self.line.jitter(direction, at);
                 self.set_timer(at + rest, Stage::Home, extra, probe);
             }
         }

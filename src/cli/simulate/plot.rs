@@ -311,9 +311,11 @@ fn name(what: &Happening) -> String {
     match what {
         Happening::Capacity(d, rate) => format!("{} {rate}", arrow(d)),
         Happening::Flows(d, n) => format!("{} {n} flows", arrow(d)),
+        Happening::Pages(d, n) => format!("{} {n} pages/s", arrow(d)),
         Happening::Stream(d, rate) => format!("{} stream {rate}", arrow(d)),
         Happening::BaseRtt(rtt) => format!("path {}", time(rtt)),
         Happening::Jitter(mean) => format!("jitter {}", time(mean)),
+        Happening::Loss(part) => format!("loss {:.1} %", part * 100.0),
         Happening::Connected(on) => if *on { "line on" } else { "line cut" }.to_owned(),
         Happening::Router(trouble, _) => format!("router {trouble:?}").to_lowercase(),
         Happening::Reflectors(..) => "reflectors".to_owned(),

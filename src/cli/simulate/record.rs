@@ -11,6 +11,9 @@ pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// A packet of full size, in bits.
 const PACKET_BITS: f64 = 1514.0 * 8.0;
 
+/// Mean of a short transfer (see [`wanctl_hal::sim::Line::set_pages`]), in bits.
+const PAGE_BITS: f64 = 2e6;
+
 /// The line at one moment; pairs are download, upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Row {
@@ -83,6 +86,8 @@ pub(super) struct Observer {
     next: usize,
     flows: [usize; 2],
     stream: [f64; 2],
+    /// Bits per second that short transfers ask for, on average.
+    pages: [f64; 2],
 }
 
 /// An observer that the world calls.
@@ -98,7 +103,7 @@ impl Observer {
     pub(super) fn watch(world: &mut World, timeline: Vec<(Instant, Happening)>, end: Instant) -> Shared {
         let rows = end.since(Instant::ZERO).as_nanos() / LOOK.as_nanos();
         let rows = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
-        let observer = Self { rows, timeline, next: 0, flows: [0; 2], stream: [0.0; 2] };
+        let observer = Self { rows, timeline, next: 0, flows: [0; 2], stream: [0.0; 2], pages: [0.0; 2] };
         let shared = Arc::new(Mutex::new(observer));
         look_at(world, Instant::ZERO + LOOK, end, Arc::clone(&shared));
         shared
@@ -114,6 +119,7 @@ impl Observer {
         while let Some((_, what)) = self.timeline.get(self.next).filter(|(at, _)| *at <= now) {
             match *what {
                 Happening::Flows(direction, n) => self.flows[direction.index()] = n,
+                Happening::Pages(direction, n) => self.pages[direction.index()] = n * PAGE_BITS,
                 Happening::Stream(direction, rate) => self.stream[direction.index()] = rate.as_f64(),
                 _ => {}
             }
@@ -130,7 +136,7 @@ impl Observer {
             let shaper = if busy && limit > 0.0 { PACKET_BITS / limit / 2.0 } else { 0.0 };
             row.capacity[i] = wan.line.capacity(direction).as_f64();
             row.limit[i] = limit;
-            row.demand[i] = if self.flows[i] > 0 { f64::INFINITY } else { self.stream[i] };
+            row.demand[i] = if self.flows[i] > 0 { f64::INFINITY } else { self.stream[i] + self.pages[i] };
             row.delivered[i] = totals.delivered;
             row.possible[i] = totals.possible;
             row.added[i] = (wan.line.fifo_delay(direction).as_secs_f64() + shaper) * 1e3;

@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::fmt::Write as _;
 use std::path::Path;
 use wanctl_hal::sim::{
-    Action, Fault, Latency, LegSetup, LineSetup, QueueSetup, Rng, RouterDouble, RouterSetup, Target, Wan, World,
+    Action, Fault, Latency, LegSetup, LineSetup, Medium, QueueSetup, Rng, RouterDouble, RouterSetup, Target, Wan, World,
 };
 
 /// The router's queues, download and upload.
@@ -90,12 +90,17 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeli
     };
     let leg = |d: Direction| {
         let leg = &line.legs[d.index()];
-        LegSetup { capacity: leg.capacity, fifo_bytes: leg.fifo_bytes, ..LegSetup::new(leg.capacity, Duration::ZERO) }
+        let (fifo_bytes, drop_front) = (leg.fifo_bytes, leg.drop_front);
+        LegSetup { fifo_bytes, drop_front, ..LegSetup::new(leg.capacity, Duration::ZERO) }
     };
     let [download, upload] = Direction::BOTH.map(leg);
     let setup = LineSetup {
         base_rtt: line.base_rtt,
         jitter: line.jitter,
+        medium: medium(line.medium),
+        loss: line.loss,
+        bucket: scenario.router.bucket,
+        cake_rtt: scenario.router.cake_rtt,
         seed,
         legs: [download, upload],
         ..LineSetup::new(line.legs[0].capacity, line.legs[1].capacity)
@@ -116,6 +121,16 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeli
     world
 }
 
+/// What a line is made of.
+fn medium(word: &str) -> Medium {
+    match word {
+        "docsis" => Medium::Docsis,
+        "lte" => Medium::Lte,
+        "starlink" => Medium::Starlink,
+        _ => Medium::Plain,
+    }
+}
+
 /// The limit of somebody who knows the capacity.
 fn known(capacity: Bitrate) -> u64 {
     Bitrate::from_f64(capacity.as_f64() * MARGIN).bps()
@@ -126,9 +141,11 @@ fn actions(what: &Happening) -> Vec<Action> {
     match *what {
         Happening::Capacity(direction, rate) => vec![Action::Capacity(0, direction, rate)],
         Happening::Flows(direction, n) => vec![Action::Flows(0, direction, n)],
+        Happening::Pages(direction, n) => vec![on_line(move |wan| wan.line.set_pages(direction, n))],
         Happening::Stream(direction, rate) => vec![Action::Stream(0, direction, rate)],
         Happening::BaseRtt(rtt) => vec![Action::BaseRtt(0, rtt)],
         Happening::Jitter(mean) => vec![on_line(move |wan| wan.line.set_jitter(mean))],
+        Happening::Loss(part) => vec![on_line(move |wan| wan.line.set_loss(part))],
         Happening::Connected(connected) => vec![Action::Connected(0, connected)],
         Happening::Router(Trouble::Stall, time) => vec![Action::Router(Fault::Stall(time))],
         Happening::Router(Trouble::Gone, time) => {
@@ -147,6 +164,11 @@ fn reflector(i: usize, how: Reflectors) -> Action {
         Reflectors::Loss(part) => on_line(move |wan| {
             if let Some(reflector) = wan.reflector(address) {
                 reflector.loss = part;
+            }
+        }),
+        Reflectors::Rate(rate) => on_line(move |wan| {
+            if let Some(reflector) = wan.reflector(address) {
+                reflector.rate = rate;
             }
         }),
         Reflectors::Extra(extra) => on_line(move |wan| {
