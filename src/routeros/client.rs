@@ -343,8 +343,10 @@ impl Client {
             self.fail(now, error, keep_alive);
             return;
         }
-        let sent = sent.unwrap_or(now);
-        self.outcome = Some(Ok(Exchange { sent, answered: answered.unwrap_or(now) }));
+        let answered = answered.unwrap_or(now);
+        // An answer may begin before there was a question.
+        let sent = sent.map_or(answered, |sent| sent.min(answered));
+        self.outcome = Some(Ok(Exchange { sent, answered }));
         self.failures = 0;
         self.denied = false;
         self.close_pending = !keep_alive;
