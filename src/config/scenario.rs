@@ -125,6 +125,17 @@ pub enum Happening {
     Reflectors(Vec<usize>, Reflectors),
 }
 
+/// Something that happens, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Not before.
+    pub at: Duration,
+    /// Up to so much later, by seed: a step must not always meet the same moment between two probes of a law.
+    pub within: Duration,
+    /// What.
+    pub what: Happening,
+}
+
 /// What a random walk moves, with its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Walked {
@@ -169,7 +180,7 @@ pub struct Scenario {
     /// The daemon.
     pub control: Control,
     /// What happens, in order of time.
-    pub events: Vec<(Duration, Happening)>,
+    pub events: Vec<Event>,
     /// What wanders.
     pub walks: Vec<Walk>,
 }
@@ -231,7 +242,7 @@ fn scenario(root: &Section<'_, '_>) -> Option<Scenario> {
     let router = router(&root.section("router"));
     let control = control(&root.section("control"));
     let mut events: Vec<_> = root.sections("event").iter().flat_map(|section| event(section, most)).collect();
-    events.sort_by_key(|(at, _)| *at);
+    events.sort_by_key(|event| event.at);
     let walks = root.sections("walk").iter().filter_map(|section| walk(section, most)).collect();
     root.finish();
     Some(Scenario {
@@ -333,9 +344,10 @@ fn control(section: &Section<'_, '_>) -> Control {
 }
 
 /// Everything that one `[[event]]` says, each with its time.
-fn event(section: &Section<'_, '_>, most: Duration) -> Vec<(Duration, Happening)> {
+fn event(section: &Section<'_, '_>, most: Duration) -> Vec<Event> {
     let at =
         required(section, "at", "when it happens, such as \"20s\"", |s, key| s.duration_in(key, Duration::ZERO..=most));
+    let within = section.duration_in("within", Duration::ZERO..=most).unwrap_or_default();
     let mut found = Vec::new();
     for direction in Direction::BOTH {
         let section = section.section(direction.name());
@@ -360,7 +372,7 @@ fn event(section: &Section<'_, '_>, most: Duration) -> Vec<(Duration, Happening)
         section.fault("", Problem::missing(what));
     }
     let at = at.unwrap_or_default();
-    found.into_iter().map(|happening| (at, happening)).collect()
+    found.into_iter().map(|what| Event { at, within, what }).collect()
 }
 
 fn trouble(section: &Section<'_, '_>) -> Option<Happening> {

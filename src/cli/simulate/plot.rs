@@ -120,7 +120,7 @@ impl Page {
         if scenario.events.len() > 60 {
             return;
         }
-        let listed = |what: &Happening| scenario.events.iter().any(|(_, known)| known == what);
+        let listed = |what: &Happening| scenario.events.iter().any(|event| event.what == *what);
         let events: Vec<_> = record.timeline.iter().filter(|(_, what)| listed(what)).collect();
         for (n, (at, what)) in events.iter().enumerate() {
             let x = self.x(at.since(Instant::ZERO).as_secs_f64());

@@ -37,7 +37,11 @@ const OFFSET: Duration = Duration::from_millis(250);
 /// the seed.
 pub(super) fn timeline(scenario: &Scenario, seed: u64) -> Vec<(Instant, Happening)> {
     let offset = Rng::new(seed ^ 0x0FF5_E700).between(Duration::ZERO, OFFSET);
-    let events = scenario.events.iter().cloned();
+    let events = scenario.events.iter().map(|event| {
+        // What is said of one moment stays together.
+        let mut rng = Rng::new(seed ^ 0x1A7E_0000 ^ u64::try_from(event.at.as_millis()).unwrap_or(0));
+        (event.at + rng.between(Duration::ZERO, event.within), event.what.clone())
+    });
     let walks = (1..).zip(&scenario.walks).flat_map(|(i, walk)| {
         // Each walk has chances of its own, so that adding one leaves the others alone.
         steps(walk, scenario, &mut Rng::new(seed.wrapping_add(i << 32)))

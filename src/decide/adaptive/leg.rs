@@ -26,12 +26,13 @@ const CUT_BLIND: f64 = 0.5;
 const PROBE: f64 = 1.06;
 
 /// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
-const CLIMB: f64 = 1.25;
+const CLIMB: f64 = 1.5;
 
 /// A good rate is remembered for this long.
 const REMEMBER: Duration = Duration::from_secs(600);
 
 /// First pause between probes, growth of the pause with each that fails, and the longest.
+const PROBE_LEAST: Duration = Duration::from_millis(1500);
 const PROBE_FIRST: Duration = Duration::from_secs(3);
 const PROBE_GROWTH: f64 = 1.6;
 const PROBE_LAST: Duration = Duration::from_secs(15);
@@ -40,8 +41,12 @@ const PROBE_LAST: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_secs(4);
+const PROBE_SOON: Duration = Duration::from_millis(5500);
 const SOON: Duration = Duration::from_secs(60);
+
+/// A queue that is gone before the cut can act makes bursts of a transfer if it comes again so soon, or within
+/// ten round trips.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
 const PATIENCE: u32 = 2;
@@ -118,6 +123,8 @@ pub(super) struct Leg {
     failed: Option<f64>,
     /// How many tries in a row have succeeded.
     streak: i32,
+    /// When a queue was gone before the cut could act.
+    spared: Option<Instant>,
     pause: Duration,
     futile: u32,
     state: State,
@@ -134,6 +141,7 @@ impl Leg {
             good: None,
             failed: None,
             streak: 0,
+            spared: None,
             pause: PROBE_FIRST,
             futile: 0,
             state: State::Green,
@@ -179,14 +187,15 @@ impl Leg {
     /// cut, carries all it gets, and the delay stays.
     pub(super) fn is_innocent(&self, view: &View) -> bool {
         match self.phase {
-            Phase::Draining(drain) => view.now >= drain.until && self.was_in_vain(view, &drain),
+            Phase::Draining(drain) => self.was_in_vain(view, &drain),
             Phase::Steady { .. } | Phase::Trying { .. } => self.usage.is_backlogged(),
         }
     }
 
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
-        !drain.probe && view.bound >= FALLING * drain.peak && self.usage.passes_all(drain.since + view.dead)
+        let answered = view.now >= drain.until + view.rtt * 2;
+        answered && !drain.probe && view.bound >= FALLING * drain.peak && self.usage.passes_all(drain.since + view.dead)
     }
 
     /// Time of a full packet on the wire (milliseconds).
@@ -378,15 +387,19 @@ impl Leg {
             self.phase = Phase::Steady { probe_at: None };
             return;
         }
+        if climbing && self.goal(view).is_none_or(|good| self.usage.rate >= 0.99 * good) {
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        }
         self.try_higher(view, self.stride(view, climbing), climbing);
     }
 
     /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
-        let grown = (0..self.streak).fold(PROBE, |stride, _| (stride * stride).min(CLIMB));
-        let goal = self.goal(view).filter(|good| climbing && *good > self.usage.rate * PROBE);
-        let stride = if goal.is_some() { CLIMB } else { grown };
+        let grown = (1..self.streak).fold(PROBE, |stride, _| (stride * stride).min(1.25));
+        let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(CLIMB));
+        let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
         if self.failed.is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
     }
 
@@ -404,13 +417,18 @@ impl Leg {
                 if view.excess >= view.rise {
                     return;
                 }
-                // Gone before the cut can have had any effect: it was no queue of ours.
-                self.set(drain.before);
+                // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.
+                let again = self.spared.is_some_and(|at| view.now.since(at) < (view.rtt * 10).max(AGAIN));
+                self.spared = Some(view.now);
+                self.set(if again { drain.capacity * view.headroom } else { drain.before });
             } else {
                 self.set(drain.capacity * view.headroom);
             }
-            self.pause =
-                if drain.tried { self.pause.mul_f64(PROBE_GROWTH).min(self.longest_pause(view)) } else { SETTLE };
+            self.pause = if drain.tried {
+                self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))
+            } else {
+                SETTLE
+            };
             self.futile = 0;
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             self.reason = if drain.probe { Reason::ProbeFailed } else { Reason::Recovering };
@@ -423,7 +441,9 @@ impl Leg {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
         }
         self.reason = Reason::Draining;
-        if view.now < drain.until {
+        // A probe's queue is small and may take its time.
+        let until = if drain.probe { drain.until + view.dead * PATIENCE } else { drain.until };
+        if view.now < until {
             return;
         }
         if self.was_in_vain(view, &drain) {

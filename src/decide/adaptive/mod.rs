@@ -74,6 +74,8 @@ pub(super) struct View {
     slope: f64,
     /// Excess that is more than noise.
     rise: f64,
+    /// RTT of now: after two of them senders have answered to what our queue has dropped.
+    rtt: Duration,
     /// From a decision to its effect in the samples, without the queue.
     dead: Duration,
     headroom: f64,
@@ -218,7 +220,8 @@ impl Adaptive {
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
             slope: self.sensor.slope(),
-            rise: (3.0 * spread).max(3.0).max(serialization),
+            rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
+            rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
         }
