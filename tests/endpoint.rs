@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[allow(dead_code, reason = "the scenarios of steering need more of it")]
+#[path = "scenarios/steering/house.rs"]
+mod house;
 
-use common::{at, config_text, daemon, daemon_with, limit, parse, set_flows, world};
+use common::{at, config_text, daemon, daemon_with, limit, mbps, parse, set_flows, world};
 use proptest::prelude::*;
 use serde_json::Value;
 use wanctl::daemon::Daemon;
@@ -79,13 +82,56 @@ fn status_tells_what_the_daemon_knows() {
     assert!(wan["probes"]["answered"].as_u64().unwrap() > 3_000, "{wan}");
 }
 
+/// Two WANs; the first one has collapsed, and marked connections have left it.
+fn steered() -> (SharedWorld, Daemon<SimBoard>) {
+    let world = house::world(&house::PLAN, 1);
+    let mut d = house::daemon(&world, &house::PLAN, "adaptive", house::Contender::Ours);
+    lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 4));
+    lock(&world).at(at(30.0), Action::Capacity(0, Direction::Download, mbps(3)));
+    d.run_until(at(36.0));
+    (world, d)
+}
+
+#[test]
+fn a_turn_is_told_everywhere() {
+    let (world, mut d) = steered();
+    let status = json(&world, &mut d, "/status");
+    let pair = &status["steering"][0];
+    assert_eq!((&pair["name"], &pair["primary"], &pair["in_use"]), (&"calls".into(), &"cable".into(), &"dsl".into()));
+    assert_eq!((&pair["steered"], &pair["dry_run"]), (&true.into(), &false.into()));
+    let text = pair["text"].as_str().unwrap();
+    assert!(text.starts_with("new marked connections leave through dsl instead of cable for "), "{text}");
+    let [cable, dsl] = [0, 1].map(|i| &pair["wans"][i]);
+    assert_eq!((&cable["name"], &cable["switch"], &dsl["switch"]), (&"cable".into(), &Value::Null, &"on".into()));
+    let points = |wan: &Value| -> u64 {
+        wan["parts"].as_array().unwrap().iter().map(|part| part["points"].as_u64().unwrap()).sum()
+    };
+    assert!(cable["score"].as_u64().unwrap() >= 40 && points(cable).min(100) == cable["score"], "{cable}");
+    assert!(dsl["score"].as_u64().unwrap() < 20, "{dsl}");
+    let (_, _, metrics) = ask(&world, &mut d, "GET /metrics HTTP/1.1\r\nHost: x");
+    for line in
+        ["wanctl_steering_active{pair=\"calls\"} 1", "wanctl_steering_confidence_ratio{pair=\"calls\",wan=\"dsl\"} 1"]
+    {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+    assert!(metrics.contains("wanctl_steering_score{pair=\"calls\",wan=\"cable\"} "), "{metrics}");
+    let (_, _, events) = ask(&world, &mut d, "GET /events HTTP/1.1\r\nHost: x");
+    assert!(events.contains("leave through dsl instead of cable"), "{events}");
+    // A switch that is gone is a restriction, and the reason is told.
+    assert!(lock(&world).router.set_rule("calls via dsl", "comment", "something else"));
+    d.run_until(at(60.0));
+    let health = json(&world, &mut d, "/health");
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert!(health["reason"].as_str().unwrap().contains("no usable switch for dsl"), "{health}");
+}
+
 /// `docs/status.md` names every member, with its type, and no other.
 #[test]
 fn the_documentation_of_status_is_true() {
-    let (world, mut d) = running();
-    let status = json(&world, &mut d, "/status");
     let mut found = Vec::new();
-    members("", &status, &mut found);
+    for (world, mut d) in [running(), steered()] {
+        members("", &json(&world, &mut d, "/status"), &mut found);
+    }
     found.sort();
     found.dedup();
     let page = std::fs::read_to_string("docs/status.md").unwrap();

@@ -1,6 +1,7 @@
 # The dead man's switch, on the router: when wanctl is no longer well, the queues get safe limits and
 # steering is switched off. While all is well it writes nothing. Nothing happens when wanctl is back:
-# it sees what was done, by the comment, and takes over. May be run as often as you like.
+# it sets its rates again, sees by the comment of the rule that it was no hand that turned it, and takes over.
+# May be run as often as you like.
 #
 # netwatch can ask for nothing but the root of a server, so wanctl answers there as at /health; it needs
 # [observe] listen = "172.17.0.2:9178" in wanctl.toml. Asking every ten seconds; one answer that is missing or not 200 will do.
@@ -21,10 +22,10 @@
 
 :local down ""
 :foreach limit in=$limits do={
-  :set down ($down . "/queue tree set [find name=\"" . ($limit->"queue") . "\"] max-limit=" . ($limit->"rate") . " comment=\"wanctl: dead-man\"; ")
+  :set down ($down . "/queue tree set [find name=\"" . ($limit->"queue") . "\"] max-limit=" . ($limit->"rate") . "; ")
 }
 :if ([:len $steering] > 0) do={
-  :set down ($down . "/ip firewall mangle disable [find comment=\"$steering\"]; ")
+  :set down ($down . ":foreach rule in=[/ip firewall mangle find comment=\"$steering\" disabled=no] do={ /ip firewall mangle set \$rule disabled=yes comment=\"$steering (wanctl: dead-man)\" }; ")
 }
 :set down ($down . ":log warning \"wanctl: no sign of life; limits are safe ones now\"")
 :if ([:len [/tool netwatch find comment="wanctl: dead-man"]] = 0) do={

@@ -33,6 +33,10 @@
 # The rule that is switched marks connections, not packets: one that has begun stays on its line,
 # whatever is switched later, and one that is steered is steered with all its packets.
 :if (!$lease) do={
+  # The dead man's switch may have had it.
+  :foreach rule in=[/ip firewall mangle find comment="$comment (wanctl: dead-man)"] do={
+    /ip firewall mangle set $rule comment=$comment
+  }
   :if ([:len [/ip firewall mangle find comment=$comment]] = 0) do={
     /ip firewall mangle add chain=prerouting action=mark-connection new-connection-mark=wanctl-steer passthrough=yes disabled=yes comment=$comment
   }

@@ -35,6 +35,7 @@
 }
 
 /ip firewall mangle remove [find comment=$steering]
+/ip firewall mangle remove [find comment="$steering (wanctl: dead-man)"]
 /ip firewall mangle remove [find comment="$steering (wanctl-steer-a)"]
 /ip firewall mangle remove [find comment="$steering (wanctl-steer-b)"]
 /ip firewall mangle remove [find comment="wanctl: steered connections"]

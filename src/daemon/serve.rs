@@ -6,7 +6,10 @@ use super::{Counters, Daemon, Wan};
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::observe::http::{Access, Carrier, Io, Server};
-use crate::observe::{EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, WanFacts};
+use crate::observe::{
+    EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, SteerFacts, SteerWan,
+    WanFacts,
+};
 use crate::routeros::Client;
 use crate::types::{Direction, Duration, EventKind, Instant, WallClock};
 use core::net::SocketAddr;
@@ -60,6 +63,7 @@ impl<B: Board> Daemon<B> {
             watch: &self.watch,
             events: &self.events,
             names: &self.names,
+            steering: &self.steering,
         };
         self.endpoint.server.serve(clock.now, &mut Clients(&mut self.board), &known);
     }
@@ -124,6 +128,7 @@ struct Known<'a> {
     watch: &'a Watch,
     events: &'a EventRing,
     names: &'a [String],
+    steering: &'a super::Steering,
 }
 
 /// Seconds since 1970.
@@ -198,6 +203,26 @@ impl Facts for Known<'_> {
     fn reflector(&self, wan: usize, place: usize) -> Option<ReflectorFacts> {
         let (address, score, active) = self.wans.get(wan)?.measure.reflectors().nth(place)?;
         Some(ReflectorFacts { address, score, active })
+    }
+
+    fn steering(&self, place: usize) -> Option<SteerFacts<'_>> {
+        let (name, pair) = self.steering.pairs().nth(place)?;
+        let settings = pair.settings();
+        let switch = |wan| settings.alternates.iter().find(|a| a.wan == wan).map(|a| a.switch);
+        let wans = pair.scores().map(|(wan, score)| SteerWan {
+            wan,
+            score: *score,
+            switch: switch(wan).map(|switch| self.actuator.switch_state(switch, self.clock.now)),
+        });
+        Some(SteerFacts {
+            name,
+            primary: settings.primary,
+            in_use: pair.wan(),
+            dry_run: settings.dry_run,
+            turned: pair.learnt().turned,
+            held: pair.held(),
+            wans: wans.collect(),
+        })
     }
 
     fn names(&self) -> &[String] {

@@ -2,7 +2,10 @@
 //! and the documents, which tell it.
 
 use super::{EventRing, History, Spread};
-use crate::types::{Bitrate, BudgetState, Duration, Instant, LinkStats, RateRange, RouterError, Sample, Verdict};
+use crate::types::{
+    Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, SteerHold,
+    SwitchState, Verdict, WanId,
+};
 use core::net::{IpAddr, SocketAddr};
 
 /// Stages of a wake-up, in their order.
@@ -160,6 +163,44 @@ pub struct ReflectorFacts {
     pub active: bool,
 }
 
+/// One pair of steering.
+#[derive(Clone, Debug)]
+pub struct SteerFacts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where marked connections belong.
+    pub primary: WanId,
+    /// Where new ones go now.
+    pub in_use: WanId,
+    /// It only says what it would do.
+    pub dry_run: bool,
+    /// When they last turned; `None` before the first time.
+    pub turned: Option<Instant>,
+    /// What holds a turn back that the scores ask for.
+    pub held: Option<SteerHold>,
+    /// The primary, then the alternates in order.
+    pub wans: heapless::Vec<SteerWan, MAX_WANS>,
+}
+
+/// One WAN of a pair.
+#[derive(Clone, Copy, Debug)]
+pub struct SteerWan {
+    /// Which.
+    pub wan: WanId,
+    /// How bad it is for a call.
+    pub score: Score,
+    /// Its switch on the router; the primary needs none.
+    pub switch: Option<SwitchState>,
+}
+
+impl SteerFacts<'_> {
+    /// The first alternate that the router has no usable switch for.
+    #[must_use]
+    pub fn refused(&self) -> Option<WanId> {
+        self.wans.iter().find(|w| w.switch.is_some_and(|s| s.refused)).map(|w| w.wan)
+    }
+}
+
 /// Whoever knows.
 pub trait Facts {
     /// The loop.
@@ -170,6 +211,8 @@ pub trait Facts {
     fn wan(&self, place: usize) -> Option<WanFacts<'_>>;
     /// A reflector of a WAN, by its place in the configuration.
     fn reflector(&self, wan: usize, place: usize) -> Option<ReflectorFacts>;
+    /// A pair of steering, by its place in the configuration.
+    fn steering(&self, place: usize) -> Option<SteerFacts<'_>>;
     /// The names of the WANs, in order.
     fn names(&self) -> &[String];
     /// The last events.

@@ -320,15 +320,25 @@ fn the_dead_mans_switch_sets_safe_limits_and_ends_steering() {
     assert_eq!(told(&console, "/tool/netwatch", &names), [watch]);
     // What netwatch does when nobody answers.
     let down = console.rows("/tool/netwatch")[0]["down-script"].as_str().unwrap().to_owned();
+    let comments = told(&console, "/queue/tree", &["comment"]);
     console.run(&down).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(
-        told(&console, "/queue/tree", &["name", "max-limit", "comment"]),
-        [
-            "name=wan1-download max-limit=200000000 comment=wanctl: dead-man",
-            "name=wan1-upload max-limit=15000000 comment=wanctl: dead-man"
-        ]
+        told(&console, "/queue/tree", &["name", "max-limit"]),
+        ["name=wan1-download max-limit=200000000", "name=wan1-upload max-limit=15000000"]
     );
-    assert_eq!(told(&console, "/ip/firewall/mangle", &["disabled"]), ["disabled=true", "disabled=false"]);
+    assert_eq!(told(&console, "/queue/tree", &["comment"]), comments);
+    // The rule that is off says who turned it off; asked again, nothing more happens to it, nor to one that was off.
+    let tagged = format!("disabled=true comment=wanctl: steer wan2{}", wanctl::actuate::DEAD_MAN);
+    for _ in 0..2 {
+        assert_eq!(told(&console, "/ip/firewall/mangle", &["disabled", "comment"])[0], tagged);
+        console.run(&down).unwrap();
+    }
+    // Set up again, it is the same rule, under its own comment.
+    twice(&mut console, STEERING);
+    assert_eq!(told(&console, "/ip/firewall/mangle", &["comment"]).len(), 2);
+    console.run(&down).unwrap();
+    let off = ["disabled=true comment=wanctl: steer wan2"];
+    assert_eq!(told(&console, "/ip/firewall/mangle", &["disabled", "comment"])[..1], off);
     // Without steering it mentions none.
     twice(&mut console, &with(DEADMAN, &[("steering", "\"\"")]));
     let down = console.rows("/tool/netwatch")[0]["down-script"].as_str().unwrap().to_owned();

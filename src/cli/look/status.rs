@@ -90,6 +90,10 @@ fn last_minute(out: &mut String, past: &Value) {
 }
 
 fn machinery(out: &mut String, status: &Value) {
+    for pair in status["steering"].as_array().into_iter().flatten() {
+        let text = |name: &str| pair[name].as_str().unwrap_or("?").to_owned();
+        let _ = writeln!(out, "\nsteering {}: {}", text("name"), text("text"));
+    }
     let (router, own) = (&status["router"], &status["loop"]);
     let connected = if router["connected"] == true { "connected" } else { "not connected" };
     let version = router["version"].as_str().map(|v| format!(", RouterOS {v}")).unwrap_or_default();

@@ -45,6 +45,7 @@ pub(super) enum Why<'a> {
     Router(u32),
     Budget(BudgetState),
     Differs(&'a str),
+    Switch(&'a str),
 }
 
 impl fmt::Display for Why<'_> {
@@ -57,13 +58,16 @@ impl fmt::Display for Why<'_> {
             Self::Router(failures) => write!(f, "the router does not answer, {failures} failures in a row"),
             Self::Budget(BudgetState::Empty) => f.write_str("the write budget is used up, rates rest at safe_rate"),
             Self::Budget(_) => f.write_str("half the write budget is used, rates rise no more"),
+            Self::Switch(wan) => {
+                write!(f, "steering can't act: the router has no usable switch for {wan} (`wanctl check`)")
+            }
             Self::Differs(direction) => write!(f, "the router's {direction} limit is not known"),
         }
     }
 }
 
 /// How the loop and its router link are, and the first reason.
-fn whole(facts: &dyn Facts) -> (Health, Option<Why<'static>>) {
+fn whole(facts: &dyn Facts) -> (Health, Option<Why<'_>>) {
     let (l, router) = (facts.whole(), facts.router());
     if l.stall > STALLED {
         (Health::Failed, Some(Why::Stalled(l.stall)))
@@ -71,6 +75,8 @@ fn whole(facts: &dyn Facts) -> (Health, Option<Why<'static>>) {
         (Health::Degraded, Some(Why::Router(router.failures)))
     } else if router.budget != BudgetState::Ample {
         (Health::Degraded, Some(Why::Budget(router.budget)))
+    } else if let Some(wan) = (0..).map_while(|i| facts.steering(i)).find_map(|pair| pair.refused()) {
+        (Health::Degraded, Some(Why::Switch(facts.names().get(wan.index()).map_or("?", String::as_str))))
     } else {
         (Health::Ok, None)
     }

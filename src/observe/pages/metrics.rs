@@ -3,7 +3,7 @@
 //! One table of families; `docs/metrics.md` is made from it.
 
 use super::{Cursor, PIECE, Piece, health, judge};
-use crate::observe::{Facts, Spread, Stage, WanFacts};
+use crate::observe::{Facts, Spread, Stage, SteerFacts, SteerWan, WanFacts};
 use crate::types::{Bitrate, MAX_WANS, Signal, State};
 use core::fmt::Write as _;
 
@@ -19,6 +19,10 @@ enum Samples {
     Wan(fn(&dyn Facts, &WanFacts<'_>) -> Option<f64>),
     /// One per WAN and direction.
     Leg(fn(&WanFacts<'_>, usize) -> Option<f64>),
+    /// One per pair of steering.
+    Pair(fn(&SteerFacts<'_>) -> f64),
+    /// One per WAN of each pair.
+    Score(fn(&SteerWan) -> f64),
     /// A histogram for the whole.
     Spread(for<'a> fn(&'a dyn Facts) -> &'a Spread),
     /// A histogram per WAN.
@@ -88,7 +92,7 @@ fn queued(w: &WanFacts<'_>, leg: usize) -> Option<f64> {
     w.stats.map(|s| s.queued_bytes[leg] as f64)
 }
 
-const FAMILIES: [Family; 38] = [
+const FAMILIES: [Family; 42] = [
     gauge(
         "wanctl_up",
         "1 while the control works, 0.5 with restrictions, 0 when it has failed (as /health).",
@@ -255,6 +259,26 @@ const FAMILIES: [Family; 38] = [
         "Highest shaper rate allowed.",
         Samples::Leg(|w, i| Some(w.ranges[i].ceiling().as_f64())),
     ),
+    gauge(
+        "wanctl_steering_active",
+        "1 while new marked connections leave through an alternate (in a dry run: would leave).",
+        Samples::Pair(|pair| f64::from(u8::from(pair.in_use != pair.primary))),
+    ),
+    gauge(
+        "wanctl_steering_held",
+        "1 while a turn that the scores ask for is held back.",
+        Samples::Pair(|pair| f64::from(u8::from(pair.held.is_some()))),
+    ),
+    gauge(
+        "wanctl_steering_score",
+        "How bad a WAN is for a call: 0 healthy, 100 useless.",
+        Samples::Score(|w| f64::from(w.score.total())),
+    ),
+    gauge(
+        "wanctl_steering_confidence_ratio",
+        "Part of what could be known of a WAN that is known.",
+        Samples::Score(|w| f64::from(w.score.confidence()) / 100.0),
+    ),
 ];
 
 /// Number, name, kind and meaning of every metric, for the documentation.
@@ -317,6 +341,20 @@ impl Family {
             Samples::Stages => {
                 let Some(stage) = Stage::ALL.get(place) else { return false };
                 self.spread(out, format_args!("stage=\"{}\"", stage.name()), &facts.whole().stages[place]);
+                true
+            }
+            Samples::Pair(get) => {
+                let Some(pair) = facts.steering(place) else { return false };
+                self.sample(out, format_args!("pair=\"{}\"", Label(pair.name)), Some(get(&pair)));
+                true
+            }
+            Samples::Score(get) => {
+                let Some(pair) = facts.steering(place) else { return false };
+                for w in &pair.wans {
+                    let wan = facts.names().get(w.wan.index()).map_or("", String::as_str);
+                    let labels = format_args!("pair=\"{}\",wan=\"{}\"", Label(pair.name), Label(wan));
+                    self.sample(out, labels, Some(get(w)));
+                }
                 true
             }
             Samples::Wan(get) => {

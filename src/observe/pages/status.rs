@@ -1,8 +1,8 @@
 //! `/status`: everything, as one JSON document. `docs/status.md` describes its form.
 
 use super::{OrNull, Piece, Quoted, SCHEMA, health, is_ready, judge};
-use crate::observe::{Facts, Spread, Stage, WanFacts};
-use crate::types::{BudgetState, Direction, DirectionVerdict, Signal};
+use crate::observe::{Facts, Spread, Stage, SteerFacts, WanFacts};
+use crate::types::{BudgetState, Direction, DirectionVerdict, Part, Signal, SwitchState, WanId};
 use core::fmt::{self, Write as _};
 
 /// Reflectors told in one piece.
@@ -23,12 +23,102 @@ pub(super) fn piece(step: u32, facts: &dyn Facts, out: &mut Piece) -> bool {
                 wan(place, &w, facts, out);
                 true
             }
-            None => {
-                let _ = out.push_str("\n]}\n");
-                false
-            }
+            None => rest(place - facts.wans(), facts, out),
         },
     }
+}
+
+/// What comes after the WANs: the pairs of steering, each WAN of a pair a piece of its own.
+fn rest(place: usize, facts: &dyn Facts, out: &mut Piece) -> bool {
+    if place == 0 {
+        let _ = out.push_str("\n],\n\"steering\":[");
+    }
+    let mut before = 0;
+    for (i, pair) in (0..).map_while(|i| facts.steering(i)).enumerate() {
+        match place - before {
+            0 => steering(i, &pair, facts, out),
+            at if at <= pair.wans.len() => candidate(at - 1, &pair, facts, out),
+            _ => {
+                before += pair.wans.len() + 1;
+                continue;
+            }
+        }
+        return true;
+    }
+    let _ = out.push_str("\n]}\n");
+    false
+}
+
+/// The name of a WAN.
+fn named(facts: &dyn Facts, wan: WanId) -> &str {
+    facts.names().get(wan.index()).map_or("?", String::as_str)
+}
+
+/// What a pair does, in plain words.
+struct Words<'a>(&'a SteerFacts<'a>, &'a dyn Facts);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(pair, facts) = self;
+        let would =
+            if pair.dry_run { "dry run: new marked connections would leave" } else { "new marked connections leave" };
+        write!(f, "{would} through {}", named(*facts, pair.in_use))?;
+        if pair.in_use == pair.primary {
+            f.write_str(", where they belong")?;
+        } else if let Some(at) = pair.turned {
+            write!(f, " instead of {} for {} s", named(*facts, pair.primary), facts.whole().now.since(at).as_secs())?;
+        }
+        for (i, w) in pair.wans.iter().enumerate() {
+            write!(f, "{}{} scores {}", if i == 0 { "; " } else { ", " }, named(*facts, w.wan), w.score)?;
+        }
+        pair.held.map_or(Ok(()), |hold| write!(f, "; it would turn, but {hold}"))
+    }
+}
+
+/// What is known of a switch, in a word.
+const fn switch(state: &SwitchState) -> &'static str {
+    match state {
+        SwitchState { refused: true, .. } => "refused",
+        SwitchState { observed: None, .. } => "unknown",
+        SwitchState { observed: Some(true), .. } => "on",
+        SwitchState { observed: Some(false), .. } => "off",
+    }
+}
+
+fn steering(place: usize, pair: &SteerFacts<'_>, facts: &dyn Facts, out: &mut Piece) {
+    let now = facts.whole().now;
+    let _ = write!(
+        out,
+        "{}\n{{\"name\":{},\"primary\":{},\"in_use\":{},\"steered\":{},\"dry_run\":{},\"turned_age_s\":{},\"held\":{},\
+         \"text\":{},\"wans\":[",
+        if place > 0 { "," } else { "" },
+        Quoted(pair.name),
+        Quoted(named(facts, pair.primary)),
+        Quoted(named(facts, pair.in_use)),
+        pair.in_use != pair.primary,
+        pair.dry_run,
+        OrNull(pair.turned.map(|at| Rounded(now.since(at).as_secs_f64()))),
+        OrNull(pair.held.map(Quoted)),
+        Quoted(Words(pair, facts)),
+    );
+}
+
+fn candidate(place: usize, pair: &SteerFacts<'_>, facts: &dyn Facts, out: &mut Piece) {
+    let w = &pair.wans[place];
+    let _ = write!(
+        out,
+        "{}{{\"name\":{},\"score\":{},\"confidence_percent\":{},\"switch\":{},\"parts\":[",
+        if place > 0 { "," } else { "" },
+        Quoted(named(facts, w.wan)),
+        w.score.total(),
+        w.score.confidence(),
+        OrNull(w.switch.as_ref().map(switch).map(Quoted)),
+    );
+    for (i, part) in Part::ALL.into_iter().filter(|part| w.score.part(*part) > 0).enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(out, "{comma}{{\"name\":\"{}\",\"points\":{}}}", part.name(), w.score.part(part));
+    }
+    let _ = out.push_str(if place + 1 < pair.wans.len() { "]}" } else { "]}]}" });
 }
 
 /// Quantiles of a spread, in milliseconds.
