@@ -27,9 +27,12 @@ compiler:
 tools: compiler
 	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+	  echo "chromium is missing and can't be installed without root; tests/browser will say so" >&2
 	@$(MAKE) --no-print-directory $(CLIENTS)
 
-# Public clients of RouterOS's REST API, for the test of the double (tests/double), in an environment of their own.
+# Public clients of RouterOS's REST API, for the test of the double (tests/double), in an environment of their own, and
+# what speaks to a browser (tests/browser).
 CLIENTS = target/clients/installed
 $(CLIENTS): tests/double/requirements.txt
 	@python3 -c "import ensurepip" 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || true

@@ -42,7 +42,8 @@ pub const PLAN: Plan = Plan {
     pace: "",
 };
 
-fn config_text(plan: &Plan, law: &str, contender: Contender) -> String {
+/// The file of the daemon.
+pub fn config_text(plan: &Plan, law: &str, contender: Contender) -> String {
     let mut text = format!("[router]\nurl = \"http://192.168.88.1\"\nuser = \"wanctl\"\n[loop]\n{}\n", plan.pace);
     let wans = [("cable", [40, 14], [2, 1]), ("dsl", [25, 10], [2, 1])];
     for (i, (name, ceilings, floors)) in wans.iter().enumerate() {
