@@ -301,6 +301,8 @@ impl Measure {
         let mut per_reflector = [None; MAX_REFLECTORS];
         let (mut candidates, mut waiting) = ([0; MAX_REFLECTORS], [None; MAX_REFLECTORS]);
         let mut fresh: heapless::Vec<f64, MAX_REFLECTORS> = heapless::Vec::new();
+        // Before any of them gives way.
+        let taken = self.active_reflectors();
         let active = self.reflectors.iter().enumerate().filter(|(_, r)| r.is_active());
         for (i, ((candidate, reflector), place)) in active.zip(&mut per_reflector).enumerate() {
             candidates[i] = u8::try_from(candidate).unwrap_or(u8::MAX);
@@ -341,7 +343,7 @@ impl Measure {
             waiting,
             oldest_overdue,
         };
-        self.tcp.fill(&mut sample, self.active_reflectors(), self.signal == Signal::Degraded);
+        self.tcp.fill(&mut sample, taken, self.signal == Signal::Degraded);
         sample
     }
 
