@@ -24,6 +24,9 @@ const USED: f64 = 0.9;
 /// what they count as a packet's size).
 const PASSED: f64 = 0.85;
 
+/// From this part on a rate is proven: with less the line may be the limit.
+const PROOF: f64 = 0.93;
+
 /// A stretch that began so little before an event tells of what came after it.
 const COUNTED_EARLY: Duration = Duration::from_millis(60);
 
@@ -160,6 +163,6 @@ impl Usage {
 
     /// As much of the rate is used that it is proven if nothing waits in the line.
     pub(super) fn is_proof(&self) -> bool {
-        self.load().is_none_or(|load| load >= PASSED) || self.is_backlogged()
+        self.load().is_none_or(|load| load >= PROOF) || self.is_backlogged()
     }
 }
