@@ -44,6 +44,12 @@ const SETTLE: Duration = Duration::from_millis(500);
 const PROBE_SOON: Duration = Duration::from_millis(5500);
 const SOON: Duration = Duration::from_secs(60);
 
+/// How often a queue that falls too slowly is helped by 5 %.
+const SLOW: u32 = 4;
+
+/// A little delay after a higher rate: so many times the time of a decision's effect it may go away again.
+const DOUBT: u32 = 4;
+
 /// A queue that is gone before the cut can act makes bursts of a transfer if it comes again so soon, or within
 /// ten round trips.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -81,6 +87,8 @@ struct Drain {
     begun: Instant,
     since: Instant,
     until: Instant,
+    /// How often it was taken a little further because the queue fell, only slowly.
+    slow: u32,
     /// The highest delay since the last correction.
     peak: f64,
     /// The delay that is expected at most since the last correction.
@@ -103,6 +111,7 @@ impl Drain {
             begun: now,
             since: now,
             until: now,
+            slow: 0,
             peak,
             excess,
         }
@@ -319,12 +328,13 @@ impl Leg {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         };
-        self.reason = match (at_ceiling, self.usage.is_greedy()) {
+        // Whoever does not use what there is needs no more.
+        self.reason = match (at_ceiling, self.usage.is_proof()) {
             (true, _) => Reason::Steady,
             (false, false) => Reason::Unused,
             (false, true) => Reason::Steady,
         };
-        if at_ceiling || !quiet || !alone || !self.usage.is_greedy() || view.now < at {
+        if at_ceiling || !quiet || !alone || !self.usage.is_proof() || view.now < at {
             return;
         }
         self.streak = 0;
@@ -352,15 +362,14 @@ impl Leg {
 
     /// A higher rate proves itself when the delay has had time to answer and has not.
     fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
-        if view.excess > view.rise {
+        let waited = view.now.since(since);
+        // Half of that is no proof of anything, for a while.
+        let doubtful = view.excess > 0.5 * view.rise;
+        if view.excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
-            // A rate that carried after another was tried is nearer to the capacity than it should be.
-            let capacity = if self.streak == 0 {
-                from / view.headroom
-            } else {
-                0.5 * (from + self.usage.rate.min(from * PROBE * PROBE))
-            };
+            // A rate that carried for a moment after another was tried may be a little more than the capacity.
+            let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail();
             self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
@@ -370,9 +379,8 @@ impl Leg {
             self.reason = Reason::ProbeFailed;
             return;
         }
-        let waited = view.now.since(since);
         let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
-        if waited < view.dead + Duration::from_millis(100) || !known {
+        if waited < view.dead + Duration::from_millis(100) || !known || doubtful {
             return;
         }
         if !self.usage.is_proof() {
@@ -455,11 +463,16 @@ impl Leg {
         }
         if view.bound < FALLING * drain.peak {
             // It falls, only slower than computed: the line carries a little less than believed.
-            self.drain(view, Drain { capacity: 0.95 * drain.capacity, peak: view.bound, ..next });
+            if drain.slow >= SLOW {
+                self.futile = FUTILE; // a queue of ours would be gone by now
+                return;
+            }
+            let slow = drain.slow + 1;
+            self.drain(view, Drain { capacity: 0.95 * drain.capacity, peak: view.bound, slow, ..next });
             self.reason = Reason::Draining;
         } else if view.now >= drain.until + view.dead * PATIENCE {
             self.futile += 1;
-            self.drain(view, Drain { probe: false, capacity: 0.8 * drain.capacity, peak: view.bound, ..next });
+            self.drain(view, Drain { probe: false, capacity: 0.9 * drain.capacity, peak: view.bound, ..next });
         }
     }
 

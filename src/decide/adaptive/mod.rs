@@ -38,9 +38,10 @@ const URGENT_MS: f64 = 60.0;
 const ANSWERS: Duration = Duration::from_millis(100);
 const CONNECTS: Duration = Duration::from_millis(350);
 
-/// Time constant (seconds) in which delay that was not ours is suspected again; a new route has
-/// become the baseline by then.
-const DOUBT_S: f64 = 30.0;
+/// Delay that was not ours is suspected again after this time, and after twice as long each time that it was not,
+/// up to the second. A new route has become the baseline by then.
+const DOUBT_FIRST: Duration = Duration::from_secs(60);
+const DOUBT_LAST: Duration = Duration::from_secs(480);
 
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
@@ -99,6 +100,8 @@ pub struct Adaptive {
     rising: Option<Instant>,
     /// Delay that turned out not to be ours: what is usual until it goes away.
     foreign: f64,
+    /// When that is suspected to be ours after all, and how long the next such time will be.
+    doubt: (Instant, Duration),
     started: Option<Instant>,
     last: Option<Instant>,
     stats_at: Option<Instant>,
@@ -115,6 +118,7 @@ impl Adaptive {
             sum: 0.0,
             rising: None,
             foreign: 0.0,
+            doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
             last: None,
             stats_at: None,
@@ -229,10 +233,13 @@ impl Adaptive {
 
     /// Alarm or not, and against whom.
     fn watch(&mut self, view: &View, elapsed: f64) {
-        // What is not ours fades with it, and is doubted in time: it may be ours after all.
-        self.foreign *= 1.0 - (elapsed / DOUBT_S).min(1.0);
-        self.foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
-        let drift = (0.5 * view.rise).max(2.0);
+        // What is not ours goes as it came, and is doubted in time: it may be ours after all.
+        let foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
+        self.foreign = if view.now < self.doubt.0 { foreign } else { 0.0 };
+        if foreign < view.rise {
+            self.doubt.1 = DOUBT_FIRST;
+        }
+        let drift = (0.5 * view.rise).max(0.2 * self.settings.target.get());
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
@@ -243,8 +250,7 @@ impl Adaptive {
             return;
         }
         if self.is_made_elsewhere(since) {
-            self.foreign += view.excess.max(0.0);
-            (self.sum, self.rising) = (0.0, None);
+            self.disown(view);
             return;
         }
         let blamed = self.blame(view, since);
@@ -315,9 +321,17 @@ impl Adaptive {
             for leg in &mut self.legs {
                 leg.take_back();
             }
-            self.foreign += view.excess.max(0.0);
-            (self.sum, self.rising) = (0.0, None);
+            self.disown(view);
         }
+    }
+
+    /// What there is of delay is not ours, for a time.
+    fn disown(&mut self, view: &View) {
+        self.foreign += view.excess.max(0.0);
+        if view.now >= self.doubt.0 {
+            self.doubt = (view.now + self.doubt.1, (self.doubt.1 * 2).min(DOUBT_LAST));
+        }
+        (self.sum, self.rising) = (0.0, None);
     }
 }
 

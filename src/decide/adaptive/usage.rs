@@ -111,7 +111,7 @@ impl Usage {
 
     /// The rate is used to the full.
     pub(super) fn is_used(&self) -> bool {
-        self.counters.is_some() && (self.load().is_some_and(|load| load >= USED) || self.is_backlogged())
+        self.counters.is_some() && self.is_proof()
     }
 
     /// Bytes from which on our own queue is not empty.
@@ -163,6 +163,6 @@ impl Usage {
 
     /// As much of the rate is used that it is proven if nothing waits in the line.
     pub(super) fn is_proof(&self) -> bool {
-        self.load().is_none_or(|load| load >= PROOF) || self.is_backlogged()
+        self.load().is_none_or(|load| load >= PROOF || load >= PASSED && self.is_backlogged())
     }
 }

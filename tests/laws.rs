@@ -1,0 +1,265 @@
+//! What the adaptive law promises on any line: hundreds of random ones here, thousands with WANCTL_SOAK. A failure prints
+//! its seed; `WANCTL_SEED=N` runs that one alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![cfg(feature = "sim")]
+
+mod common;
+
+use common::at;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use wanctl::daemon::Daemon;
+use wanctl::types::{DirectionVerdict, Reason};
+use wanctl_hal::sim::{
+    Action, Fault, Latency, LineSetup, Medium, QueueSetup, Rng, RouterDouble, RouterSetup, SharedWorld, SimBoard,
+    Target, Wan, World, lock,
+};
+use wanctl_hal::{Bitrate, Direction, Duration};
+
+/// A line, who uses it, and the router before it.
+#[derive(Clone, Debug)]
+struct Case {
+    seed: u64,
+    /// bit/s, download and upload.
+    capacity: [f64; 2],
+    rtt_ms: u64,
+    jitter_us: u64,
+    medium: Medium,
+    fifo_ms: u64,
+    loaded: Direction,
+    flows: usize,
+    router_ms: [u64; 2],
+    /// Ceiling over capacity.
+    room: f64,
+    cycle_ms: u64,
+}
+
+impl Case {
+    fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0xCA5E);
+        let mut pick = |low: f64, high: f64| low * (high / low).powf(rng.unit());
+        let down = pick(5e6, 1e9);
+        let up = (down / pick(1.0, 20.0)).max(2e6);
+        let (rtt_ms, jitter_us, fifo_ms) =
+            (pick(5.0, 90.0) as u64, pick(100.0, 3_000.0) as u64, pick(150.0, 1_500.0) as u64);
+        let fastest = pick(5.0, 40.0) as u64;
+        let (flows, room) = (pick(2.0, 12.0) as usize, pick(1.1, 1.6));
+        let loaded = if rng.chance(0.3) { Direction::Upload } else { Direction::Download };
+        let medium = if rng.chance(0.3) { Medium::Docsis } else { Medium::Plain };
+        Self {
+            seed,
+            capacity: [down, up],
+            rtt_ms,
+            jitter_us,
+            medium,
+            fifo_ms,
+            loaded,
+            flows,
+            router_ms: [fastest, fastest + 30],
+            room,
+            cycle_ms: 50,
+        }
+    }
+
+    fn range(&self, direction: Direction) -> [f64; 2] {
+        let capacity = self.capacity[direction.index()];
+        [capacity * 0.1, capacity * self.room]
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "[router]\nurl = \"http://192.168.88.1\"\nuser = \"wanctl\"\n[loop]\ncycle = \"{}ms\"\n[[wan]]\nname = \"line\"\n\
+             link = \"cable\"\nlaw = \"adaptive\"\nreflectors = [\"1.1.1.1\", \"9.9.9.9\", \"8.8.8.8\"]\n\
+             tcp_targets = [\"1.1.1.1:443\"]\nbaseline = \"{}ms\"\n",
+            self.cycle_ms, self.rtt_ms
+        );
+        for (direction, name) in [(Direction::Download, "download"), (Direction::Upload, "upload")] {
+            let [floor, ceiling] = self.range(direction);
+            let queue = if name == "download" { "wan1-dl" } else { "wan1-ul" };
+            writeln!(text, "[wan.{name}]\nqueue = \"{queue}\"\nceiling = {ceiling:.0}\nfloor = {floor:.0}").unwrap();
+        }
+        text
+    }
+
+    fn stage(&self) -> (SharedWorld, Daemon<SimBoard>) {
+        let [min, max] = self.router_ms.map(Duration::from_millis);
+        let limits = Direction::BOTH.map(|d| self.range(d)[1] as u64);
+        let router = RouterSetup {
+            queues: vec![
+                QueueSetup::tree("wan1-dl", "bridge", limits[0]),
+                QueueSetup::tree("wan1-ul", "ether1", limits[1]),
+            ],
+            latency: Latency { min, max, ..Latency::default() },
+            seed: self.seed,
+            ..RouterSetup::default()
+        };
+        let [down, up] = self.capacity.map(Bitrate::from_f64);
+        let mut line = LineSetup {
+            seed: self.seed,
+            base_rtt: Duration::from_millis(self.rtt_ms),
+            jitter: Duration::from_micros(self.jitter_us),
+            medium: self.medium,
+            ..LineSetup::new(down, up)
+        };
+        for leg in &mut line.legs {
+            leg.fifo_bytes = (leg.capacity.as_f64() / 8.0 * self.fifo_ms as f64 / 1e3) as u64;
+        }
+        let reflectors = ["1.1.1.1", "9.9.9.9", "8.8.8.8"].map(|ip| ip.parse().unwrap());
+        let mut wan = Wan::new("wan1", "ether1", &line).with_reflectors(&reflectors);
+        wan.targets = vec![("1.1.1.1:443".parse().unwrap(), Target::default())];
+        let world = World::new(RouterDouble::new(router), vec![wan]).share();
+        lock(&world).at(at(2.0), Action::Flows(0, self.loaded, self.flows));
+        let daemon = common::daemon_on(SimBoard::new(Arc::clone(&world)), &self.text(), Box::new(|_| Err(1)));
+        (world, daemon)
+    }
+
+    fn capacity(&self) -> f64 {
+        self.capacity[self.loaded.index()]
+    }
+
+    /// Something happens to the line or the router, and is over by second 40.
+    fn disturb(&self, world: &SharedWorld) -> &'static str {
+        let mut rng = Rng::new(self.seed ^ 0xD157);
+        let (begin, end) = (10.0 + 5.0 * rng.unit(), 25.0 + 15.0 * rng.unit());
+        let plan = |t: f64, action: Action| lock(world).at(at(t), action);
+        let low = Bitrate::from_f64(self.capacity() * (0.15 + 0.6 * rng.unit()));
+        let full = Bitrate::from_f64(self.capacity());
+        match rng.bits() % 6 {
+            0 | 1 => {
+                plan(begin, Action::Capacity(0, self.loaded, low));
+                plan(end, Action::Capacity(0, self.loaded, full));
+                "the capacity falls and comes back"
+            }
+            2 => {
+                plan(begin, Action::Router(Fault::Reset));
+                plan(begin, Action::Router(Fault::Silent(Duration::from_secs(8))));
+                plan(begin + 1.0, Action::Capacity(0, self.loaded, low));
+                plan(end, Action::Capacity(0, self.loaded, full));
+                "the router is gone while the capacity falls"
+            }
+            3 => {
+                let longer = Duration::from_millis(self.rtt_ms + 10 + rng.bits() % 60);
+                plan(begin, Action::BaseRtt(0, longer));
+                "the path gets longer, and stays so"
+            }
+            4 => {
+                for reflector in ["1.1.1.1", "9.9.9.9", "8.8.8.8"] {
+                    plan(begin, Action::Silence(0, reflector.parse().unwrap(), Duration::from_secs_f64(end - begin)));
+                }
+                "no reflector answers"
+            }
+            _ => {
+                plan(begin, Action::Connected(0, false));
+                plan(begin + 4.0, Action::Connected(0, true));
+                "the line is cut for four seconds"
+            }
+        }
+    }
+}
+
+fn seeds(few: u64, many: u64) -> Vec<u64> {
+    if let Ok(seed) = std::env::var("WANCTL_SEED") {
+        return vec![seed.parse().expect("WANCTL_SEED is a number")];
+    }
+    (0..if std::env::var_os("WANCTL_SOAK").is_some() { many } else { few }).collect()
+}
+
+fn verdicts(d: &Daemon<SimBoard>) -> Option<[DirectionVerdict; 2]> {
+    d.wans()[0].last.map(|(_, verdict)| [verdict.download, verdict.upload])
+}
+
+/// Bounds are kept; rates don't rise while the delay is high and rises; the line is used again.
+#[test]
+fn after_any_disturbance_the_line_is_used_again() {
+    let mut longest: f64 = 0.0;
+    for seed in seeds(60, 3_000) {
+        let case = Case::draw(seed);
+        let (world, mut d) = case.stage();
+        let what = case.disturb(&world);
+        let mut before: Option<([DirectionVerdict; 2], f64)> = None;
+        let (mut t, mut last, mut recovered) = (0.0, 0.0, None);
+        let mut carried = std::collections::VecDeque::new();
+        // A longer path is the baseline a minute later.
+        while t < 120.0 && recovered.is_none() {
+            t += 0.05;
+            d.run_until(at(t));
+            shout(&mut last, &d, &world, &case, t);
+            let Some(now) = verdicts(&d) else { continue };
+            let delay = d.wans()[0].last.unwrap().1.delay().get();
+            assert!(delay.is_finite() && delay >= 0.0, "seed {seed}: {delay}");
+            for direction in Direction::BOTH {
+                let (i, [floor, ceiling]) = (direction.index(), case.range(direction));
+                let rate = now[i].rate.rate().as_f64();
+                assert!((floor - 1.0..=ceiling + 1.0).contains(&rate), "seed {seed}: {rate} of {floor} to {ceiling}");
+                if let Some((earlier, last)) = before
+                    && direction == case.loaded
+                    && delay > 40.0
+                    && delay > last + 5.0
+                    && now[i].reason != Reason::NotOurs
+                {
+                    let old = earlier[i].rate.rate().as_f64();
+                    assert!(
+                        rate <= 1.01 * old,
+                        "seed {seed}, {what}: {old} to {rate} at {t:.2} s with {delay} ms, {:?}\n{case:?}",
+                        now[i].reason
+                    );
+                }
+            }
+            before = Some((now, delay));
+            let delivered = common::line(&world, |wan| wan.line.totals(case.loaded).delivered);
+            carried.push_back(delivered);
+            if carried.len() > 40 {
+                let rate = (delivered - carried.pop_front().unwrap()) * 8.0 / 2.0;
+                if t > 42.0 && recovered.is_none() && rate >= 0.9 * case.capacity() {
+                    recovered = Some(t - 40.0);
+                }
+            }
+        }
+        let recovered = recovered.unwrap_or_else(|| panic!("seed {seed}, {what}: not used again\n{case:?}"));
+        longest = longest.max(recovered);
+    }
+    println!("90 % within {longest:.1} s after the last disturbance at the latest");
+}
+
+/// With WANCTL_SEED: every change of the rate, as parts of the capacity.
+fn shout(last: &mut f64, d: &Daemon<SimBoard>, world: &SharedWorld, case: &Case, t: f64) {
+    let (Some(now), Some((_, verdict))) = (verdicts(d), d.wans()[0].last) else { return };
+    let its = now[case.loaded.index()];
+    let rate = its.rate.rate().as_f64() / case.capacity();
+    if std::env::var_os("WANCTL_SEED").is_none() || (rate - *last).abs() < 0.003 {
+        return;
+    }
+    let fifo = common::line(world, |wan| wan.line.fifo_delay(case.loaded)).as_secs_f64() * 1e3;
+    let used = d.actuator().statistics(d.wans()[0].id).and_then(|s| s.achieved[case.loaded.index()]);
+    let used = used.map_or(0.0, |a| a.as_f64() / case.capacity());
+    let (delay, reason) = (verdict.delay().get(), its.reason);
+    println!("{t:.2} {last:.3} -> {rate:.3} used {used:.2} delay {delay:.1} fifo {fifo:.1} {reason:?}");
+    *last = rate;
+}
+
+/// On a line that stays as it is there is no limit cycle.
+#[test]
+fn on_a_constant_line_the_rate_settles() {
+    let (mut worst, mut least): (f64, f64) = (0.0, 1.0);
+    for seed in seeds(30, 1_000) {
+        let case = Case::draw(seed);
+        let (world, mut d) = case.stage();
+        d.run_until(at(60.0));
+        let begin = common::line(&world, |wan| wan.line.totals(case.loaded).delivered);
+        let (mut n, mut sum, mut squares, mut t, mut last) = (0.0, 0.0, 0.0, 60.0, 0.0);
+        while t < 180.0 {
+            t += 0.05;
+            d.run_until(at(t));
+            let rate = verdicts(&d).unwrap()[case.loaded.index()].rate.rate().as_f64() / case.capacity();
+            shout(&mut last, &d, &world, &case, t);
+            (n, sum, squares) = (n + 1.0, sum + rate, squares + rate * rate);
+        }
+        let (mean, used) = (sum / n, common::line(&world, |wan| wan.line.totals(case.loaded).delivered) - begin);
+        let (deviation, used) =
+            ((squares / n - mean * mean).max(0.0).sqrt() / mean, used * 8.0 / 120.0 / case.capacity());
+        println!("seed {seed}: deviation {:.1} %, {:.0} % used", deviation * 100.0, used * 100.0);
+        worst = worst.max(deviation);
+        least = least.min(used);
+    }
+    println!("at most {:.1} % deviation, at least {:.0} % used", worst * 100.0, least * 100.0);
+}
