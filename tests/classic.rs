@@ -57,7 +57,7 @@ fn sample(at: Instant, rtt: Option<f64>) -> Sample {
 }
 
 fn step(law: &mut Law, now: Instant, rtt: Option<f64>) -> Verdict {
-    law.decide(Input { now, sample: &sample(now, rtt), stats: None })
+    law.decide(Input { now, sample: &sample(now, rtt), stats: None, acts: true })
 }
 
 /// RTT of a story that takes ten seconds: quiet, a second of bloat, quiet again.

@@ -2,7 +2,7 @@
 //! request). Used by the loop, and by commands that ask the router something.
 
 use crate::routeros::{Client, Step};
-use crate::types::{Instant, Item};
+use crate::types::{Duration, Instant, Item};
 use core::net::SocketAddr;
 use wanctl_hal::{Board, LinkEvent, LinkIo};
 
@@ -55,5 +55,32 @@ pub fn output<B: Board>(board: &mut B, client: &mut Client, router: SocketAddr, 
             },
             Step::Nothing => return,
         }
+    }
+}
+
+/// A request that has been out for so long will hardly be answered in time to matter.
+const SILENT: Duration = Duration::from_millis(1_500);
+
+/// Whether what is wanted of the router takes effect, as far as anybody knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    asked: Option<Instant>,
+    failing: bool,
+}
+
+impl Reach {
+    /// A request was begun.
+    pub(super) const fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
+    /// It has ended, or the connection has.
+    pub(super) const fn ended(&mut self, good: bool) {
+        (self.asked, self.failing) = (None, !good);
+    }
+
+    /// What is wanted now is done soon.
+    pub(super) fn acts(&self, now: Instant) -> bool {
+        !self.failing && self.asked.is_none_or(|at| now.since(at) < SILENT)
     }
 }

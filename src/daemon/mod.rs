@@ -92,6 +92,7 @@ pub struct Daemon<B: Board> {
     names: Vec<String>,
     counters: Counters,
     link_buffer: Box<[u8; LINK_BYTES]>,
+    reach: link::Reach,
     watch: Watch,
     endpoint: Endpoint,
     /// Input was left for the next wake-up, which must follow at once.
@@ -170,13 +171,14 @@ impl<B: Board> Daemon<B> {
 
     /// measure → decide → what actuate shall want, for every WAN.
     fn measure_decide(&mut self, now: Instant, missed: u32) {
+        let acts = self.reach.acts(now);
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
         self.watch.cycle(now);
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
             let stats = actuator.statistics(wan.id);
-            let verdict = wan.cycle(now, stats, &mut tell);
+            let verdict = wan.cycle(now, stats, acts, &mut tell);
             self.watch.book(wan.id, wan, now, stats);
             loaded |= wan.is_loaded(now, stats);
             curious |= verdict.curious;
@@ -224,6 +226,7 @@ impl<B: Board> Daemon<B> {
             && let Some(intent) = self.actuator.next(now)
         {
             self.actuator.started(&intent);
+            self.reach.asked(now);
             self.client.start(now, intent);
         }
         link::output(&mut self.board, &mut self.client, self.router, now);
@@ -247,6 +250,7 @@ impl<B: Board> Daemon<B> {
     /// The end of a request: what it means for actuate, and for people.
     fn settle_request(&mut self, now: Instant) {
         let Some((intent, result)) = self.client.take_outcome() else { return };
+        self.reach.ended(result.is_ok());
         match result {
             Ok(exchange) => {
                 self.watch.latency.record(exchange.latency());

@@ -91,6 +91,7 @@ impl<B: Board> Daemon<B> {
             flood: Flood::default(),
             counters: Counters::default(),
             link_buffer: Box::new([0; LINK_BYTES]),
+            reach: super::link::Reach::default(),
             watch: Watch::new(&config, now),
             endpoint: Endpoint::new(&config),
             more: false,

@@ -46,10 +46,16 @@ impl Wan {
         Self { id, name, measure, law, last: None, is_watched: false, busy_at: now }
     }
 
-    /// measure, decide: one cycle. What changed is told to `tell`.
-    pub fn cycle(&mut self, now: Instant, stats: Option<&LinkStats>, mut tell: impl FnMut(EventKind)) -> Verdict {
+    /// measure, decide: one cycle; `acts`: the router answers. What changed is told to `tell`.
+    pub fn cycle(
+        &mut self,
+        now: Instant,
+        stats: Option<&LinkStats>,
+        acts: bool,
+        mut tell: impl FnMut(EventKind),
+    ) -> Verdict {
         let sample = self.measure.sample(now);
-        let verdict = self.law.decide(Input { now, sample: &sample, stats });
+        let verdict = self.law.decide(Input { now, sample: &sample, stats, acts });
         let wan = self.id;
         let before = self.last.map_or(Signal::WarmingUp, |(s, _)| s.signal);
         if before != sample.signal {

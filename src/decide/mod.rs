@@ -23,6 +23,8 @@ pub struct Input<'a> {
     pub sample: &'a Sample,
     /// The newest statistics from the router, if there are any.
     pub stats: Option<&'a LinkStats>,
+    /// The router answers: what is wanted takes effect.
+    pub acts: bool,
 }
 
 /// Settings of the law chosen for a WAN.

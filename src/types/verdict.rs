@@ -33,6 +33,8 @@ impl State {
 pub enum Reason {
     /// Nothing has been measured yet.
     WarmingUp,
+    /// The router does not answer: what is wanted changes nothing.
+    NoRouter,
     /// No fresh measurement: the rate is held.
     NoSignal,
     /// Nothing calls for a change.
@@ -67,6 +69,7 @@ impl Reason {
     pub const fn text(self) -> &'static str {
         match self {
             Self::WarmingUp => "nothing measured yet",
+            Self::NoRouter => "the router does not answer, rate held",
             Self::NoSignal => "no fresh measurement, rate held",
             Self::Steady => "steady",
             Self::Recovering => "delay is low, rate rises",

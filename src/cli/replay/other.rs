@@ -69,7 +69,7 @@ impl Other {
         let mut different = false;
         for (watcher, wan) in pairs(&mut self.laws, daemon) {
             let Some((sample, recorded)) = &wan.last else { continue };
-            let other = watcher.law.decide(Input { now, sample, stats: watcher.stats.as_ref() });
+            let other = watcher.law.decide(Input { now, sample, stats: watcher.stats.as_ref(), acts: true });
             let row = |v: &DirectionVerdict| (v.state, v.rate.rate());
             let [a, b, c, d] = [&recorded.download, &recorded.upload, &other.download, &other.upload].map(row);
             if (a, b) != (c, d) {

@@ -45,7 +45,7 @@ pub fn replay(config: &Config, wan: &str, file: &str, csv: &str, mut out: impl W
             format!("{file}:{}: rtt_ms is \"{field}\"; it must be a number of milliseconds from 0 to 60000", index + 1)
         })?;
         now += config.cycle;
-        let verdict = law.decide(Input { now, sample: &sample(now, rtt), stats: None });
+        let verdict = law.decide(Input { now, sample: &sample(now, rtt), stats: None, acts: true });
         writeln!(
             out,
             "{cycle},{field},{},{},{},{},{},{}",

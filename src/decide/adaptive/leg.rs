@@ -285,7 +285,8 @@ impl Leg {
     }
 
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
-        self.set(rate);
+        // A correction while it drains never raises.
+        self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
         if self.usage.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
             self.good = Some((self.proven, view.now));
@@ -298,7 +299,8 @@ impl Leg {
     fn drained_at(&self, view: &View, capacity: f64) -> Instant {
         let time =
             if capacity > self.usage.rate { view.queue() * capacity / (capacity - self.usage.rate) } else { DRAIN_S };
-        view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, 2.0 * DRAIN_S))
+        // Through a queue of two seconds nothing is heard sooner.
+        view.now + view.dead + Duration::from_secs_f64(time.clamp(0.0, (2.0 * DRAIN_S).max(2.0 * view.queue())))
     }
 
     /// One cycle. `alone`: the other direction neither tries a rate nor drains a queue, so that what is seen

@@ -165,6 +165,13 @@ impl Adaptive {
             Signal::WarmingUp | Signal::Silent | Signal::Down => false,
         };
         match input.sample.signal {
+            signal if sees(signal) && !input.acts => {
+                // Nothing can be done, so nothing is learnt of what was done, a moment ago neither: cuts that did not
+                // help may not have been made. What is seen is acted on afterwards.
+                (self.foreign, self.doubt) = (0.0, (now, DOUBT_FIRST));
+                self.sensor.see(now, input.sample, false, false);
+                self.legs.iter_mut().for_each(|leg| leg.hold(Reason::NoRouter));
+            }
             signal if sees(signal) => {
                 let good = signal == Signal::Good;
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits

@@ -33,7 +33,8 @@ fn total_loss_is_left_in_time_and_a_dip_is_none() {
         let plan = Plan { base_ms: [base, 25], ..PLAN };
         for phase in 0..if std::env::var_os("WANCTL_SOAK").is_some() { 8 } else { 2 } {
             let world = world(&plan, u64::from(i) + 1);
-            if phase % 2 == 0 {
+            // At 600 ms transfers that begin fill the line by themselves, which is a reason of its own to leave it.
+            if phase % 2 == 0 && base < 600 {
                 lock(&world).at(at(5.0), Action::Flows(0, Direction::Download, 3));
             }
             let moment = 80.0 + 0.013 * f64::from(phase);
@@ -43,7 +44,8 @@ fn total_loss_is_left_in_time_and_a_dip_is_none() {
             let ours = watch(&mut d, &world, moment, moment + 1.0, moment + 5.0);
             let bound = (0.5 + 3.0 * base as f64 / 1e3).max(0.8);
             // What is left is for the router.
-            let after = ours.steered_after(70.0).map(|t| t - (moment - 70.0)).unwrap();
+            let after = ours.steered_after(70.0).map(|t| t - (moment - 70.0));
+            let after = after.unwrap_or_else(|| panic!("{base} ms, phase {phase}: stays, {:?}", ours.told));
             assert!((0.0..=bound - 0.06).contains(&after), "{base} ms, phase {phase}: {after}, {:?}", ours.told);
         }
     }
