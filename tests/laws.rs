@@ -1,6 +1,12 @@
 //! What the adaptive law promises on any line: hundreds of random ones here, thousands with WANCTL_SOAK. A failure prints
 //! its seed; `WANCTL_SEED=N` runs that one alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::many_single_char_names
+)]
 #![cfg(feature = "sim")]
 
 mod common;

@@ -28,7 +28,7 @@ pub enum Exit {
     Keep,
     /// The operator's originals.
     Restore,
-    /// The rates last given to [`Actuator::want`].
+    /// The rates last given to [`super::Actuator::want`].
     Rate,
 }
 

@@ -350,8 +350,8 @@ fn run(row: &Row) -> Outcome {
     (row.strike)(&world);
     lock(&world).at(at(BEGIN), Action::SetLimit("wan1-dl".into(), "0".into()));
     let end = BEGIN + row.lasts + row.bound + 10.0;
-    let cycles = (end / CYCLE.as_secs_f64()) as usize + 1;
-    let metered = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, cycles);
+    // Room for ten minutes of cycles: more than any row lasts.
+    let metered = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 12_000);
     let mut d = daemon_on(metered, &config(), Box::new(|_| Err(1)));
     d.run_until(at(BEGIN - 0.05));
     let before = d.counters().connections;

@@ -145,11 +145,6 @@ impl Daemon {
         Self { process, directory }
     }
 
-    /// The process that was started.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// What it has said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()

@@ -102,9 +102,9 @@ impl Fifo {
         if ahead <= 0.0 {
             return 0.0;
         }
-        for i in 0..used {
-            drops[i] = self.queue[i] * ahead / backlog;
-            self.queue[i] -= drops[i];
+        for (drop, queue) in drops[..used].iter_mut().zip(&mut self.queue) {
+            *drop = *queue * ahead / backlog;
+            *queue -= *drop;
         }
         self.departed += ahead;
         self.dropped_ahead += ahead;

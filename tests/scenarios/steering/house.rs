@@ -1,4 +1,5 @@
 //! Two lines behind one router, the daemon, and what a marked connection feels.
+#![allow(clippy::cast_precision_loss, reason = "seconds and counts of a test")]
 
 use super::common::{at, mbps, parse};
 use std::sync::Arc;
