@@ -29,6 +29,9 @@ tools: compiler
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 	  echo "chromium is missing and can't be installed without root; tests/browser will say so" >&2
+	@command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || \
+	  echo "prometheus is missing and can't be installed without root; tests/browser will say so" >&2
 	@$(MAKE) --no-print-directory $(CLIENTS)
 
 # Public clients of RouterOS's REST API, for the test of the double (tests/double), in an environment of their own, and

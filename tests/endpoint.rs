@@ -264,7 +264,7 @@ fn metrics_are_what_prometheus_reads() {
         }
     }
     assert!(families > 30);
-    assert!(text.contains("wanctl_leg_limit_bits_per_second{wan=\"cable\",direction=\"download\"} "));
+    assert!(text.contains("wanctl_leg_limit_bytes_per_second{wan=\"cable\",direction=\"download\"} "));
     assert!(text.contains("wanctl_wan_rtt_seconds_bucket{wan=\"cable\",le=\"+Inf\"} "));
     let (_, headers, open) = ask(&world, &mut d, "GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text");
     assert!(headers.contains("openmetrics") && open.ends_with("# EOF\n"));
@@ -373,5 +373,33 @@ proptest! {
         let (heard, closed) = guard.visitors.heard(visitor);
         prop_assert!(closed);
         prop_assert!(heard.is_empty() || heard.starts_with(b"HTTP/1.1 "));
+    }
+}
+
+/// The tables of `docs/operating.md` are made from the code; `WANCTL_BLESS=1` writes them.
+#[test]
+fn every_event_and_metric_is_explained() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut events = String::from("| about | what it means, and what to do |\n|---|---|\n");
+    for (about, meaning) in wanctl::observe::explained() {
+        assert!(meaning.len() > 20, "{about}");
+        events += &format!("| {about} | {meaning} |\n");
+    }
+    let mut metrics = String::from("| metric | kind | what |\n|---|---|---|\n");
+    for (name, kind, help) in wanctl::observe::pages::described() {
+        metrics += &format!("| `{name}` | {kind} | {help} |\n");
+    }
+    let mut new = text.clone();
+    for (mark, table) in [("events", events), ("metrics", metrics)] {
+        let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- end of {mark} -->"));
+        let (head, rest) = new.split_once(&begin).expect("the table's mark");
+        let (_, tail) = rest.split_once(&end).expect("the table's end");
+        new = format!("{head}{begin}{table}{end}{tail}");
+    }
+    if std::env::var_os("WANCTL_BLESS").is_some() {
+        std::fs::write(file, new).unwrap();
+    } else {
+        assert!(text == new, "docs/operating.md is not true any more; WANCTL_BLESS=1 writes it anew");
     }
 }

@@ -334,6 +334,8 @@ impl Actuator {
                     self.counters.writes += 1;
                     queue.written(exchange.midpoint(), limit, |event| push(events, event));
                 }
+                // The answer shows what we have set, wherever it went: nobody's original.
+                self.queues.iter_mut().for_each(Queue::unstage);
             }
             (Intent::ReadSwitches(table), Ok(_)) => self.switches.listed(now, table, &mut self.events),
             (Intent::Turn { .. } | Intent::Lease { .. } | Intent::Release { .. }, Ok(exchange)) => {

@@ -232,6 +232,8 @@ impl Queue {
             });
         }
         self.read(at, row.counters);
+        // Of a list, never of the answer to a change: that shows what we have set.
+        self.original.get_or_insert_with(|| row.max_limit.clone());
         self.adopt(row);
         found
     }
@@ -275,7 +277,6 @@ impl Queue {
 
     fn adopt(&mut self, row: QueueRow) {
         self.unsure = false;
-        self.original.get_or_insert_with(|| row.max_limit.clone());
         self.id = Some(row.id);
         self.observed = Some(Observed { max_limit: row.max_limit, limits: row.limits });
     }

@@ -19,4 +19,4 @@ pub use history::{Depth, History, Record, Tier, UNKNOWN};
 pub use log::{Format, Line, install};
 pub use ring::{EventRing, RING};
 pub use spread::Spread;
-pub use text::{Described, about, level};
+pub use text::{Described, about, explained, level};

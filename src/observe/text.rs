@@ -4,31 +4,74 @@ use crate::types::{Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Si
 use core::fmt;
 use log::Level;
 
-/// What each class of events is about, by its number.
-const CLASSES: [&str; EventKind::CLASSES] = [
-    "congestion states",
-    "signal quality",
-    "reflectors taken out",
-    "reflectors coming back",
-    "confirmed limits",
-    "repaired limits",
-    "router faults",
-    "the router answering again",
-    "unusable queues",
-    "swapped directions",
-    "skipped cycles",
-    "reloads",
-    "refused reloads",
-    "failed saves",
-    "suppressed lines",
-    "contested limits",
-    "the write budget",
-    "wear of the router's flash",
-    "the endpoint",
-    "steering",
-    "steering held back",
-    "unusable switches",
-    "flipped switches",
+/// What each class of events is about, by its number, and what it means.
+const CLASSES: [(&str, &str); EventKind::CLASSES] = [
+    (
+        "congestion states",
+        "A direction has another state, or its rate another reason. GREEN: no queue; YELLOW: delay is \
+         rising; SOFT_RED: a queue drains; RED: the rate is being cut. Nothing to do.",
+    ),
+    (
+        "signal quality",
+        "How good the measurement is has changed: good, degraded (no reflector answers, TCP connect times \
+         stand in), silent, down. If it stays: `wanctl check`, other reflectors, `wan.tcp_targets`.",
+    ),
+    (
+        "reflectors taken out",
+        "A reflector was silent or far from the others too often, and another is asked. Nothing to do, \
+         unless it happens to all.",
+    ),
+    ("reflectors coming back", "It answers as it should again."),
+    ("confirmed limits", "The router shows a limit that we set. One line per change at level debug."),
+    ("repaired limits", "The router had another limit than ours (a reboot, a hand, a script), and was put right."),
+    ("router faults", "A request failed; the text says how. The last wanted rates are set when it answers again."),
+    ("the router answering again", "It does, after so many failures."),
+    (
+        "unusable queues",
+        "A queue is missing, there twice, disabled, invalid or dynamic, and is not controlled. `wanctl \
+         check` prints the command that mends it.",
+    ),
+    (
+        "swapped directions",
+        "Counters say that download and upload are exchanged in the file: nothing is written. Exchange \
+         the two queue names.",
+    ),
+    (
+        "skipped cycles",
+        "Something took longer than a cycle: a TLS handshake, the state file, a reload, or the machine \
+         itself. Often: give the machine more, or use a longer cycle.",
+    ),
+    ("reloads", "The file was read again and is in force."),
+    ("refused reloads", "The file was read again and has faults, all told before; the old one stays in force."),
+    (
+        "failed saves",
+        "The state could not be written: a restart would begin anew. Look at the state directory's \
+         medium.",
+    ),
+    ("suppressed lines", "So many lines of one kind were left out; `/events` has the last 256 events in full."),
+    (
+        "contested limits",
+        "Somebody else keeps changing a limit: it is left alone, for longer each time. Find the script, \
+         netwatch or hand.",
+    ),
+    (
+        "the write budget",
+        "Half of it is used (no rises), all of it (rates rest at `safe_rate`), or there is enough again. \
+         `loop.writes_per_hour` sets it.",
+    ),
+    ("wear of the router's flash", "How many sectors the router writes in an hour, all causes together."),
+    ("the endpoint", "Nothing listens at `observe.listen`; the text says why. It is tried again every minute."),
+    ("steering", "New marked connections leave through another WAN; the text has the reason and both scores."),
+    (
+        "steering held back",
+        "The scores ask for a turn, and something forbids it: no fit alternate, hold-down, brake, a hand.",
+    ),
+    (
+        "unusable switches",
+        "The rule or list of a steering pair is missing, there twice, in another chain, dynamic or \
+         invalid. The text has the command that mends it.",
+    ),
+    ("flipped switches", "Somebody else turned a switch; that is respected for `respect_hand`."),
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -43,7 +86,13 @@ pub struct Described<'a, N> {
 /// What an event is about, in a word or two.
 #[must_use]
 pub fn about(kind: &EventKind) -> &'static str {
-    CLASSES[kind.class()]
+    CLASSES[kind.class()].0
+}
+
+/// All classes of events, each with what it means and what to do about it, for the documentation.
+#[must_use]
+pub const fn explained() -> &'static [(&'static str, &'static str)] {
+    &CLASSES
 }
 
 /// How loud an event is.
@@ -179,7 +228,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 write!(f, "configuration refused because of {faults} faults; the old one stays in force")
             }
             EventKind::Suppressed { class, lines } => {
-                write!(f, "{lines} more lines about {} in the last minute suppressed", CLASSES[usize::from(class)])
+                write!(f, "{lines} more lines about {} in the last minute suppressed", CLASSES[usize::from(class)].0)
             }
             EventKind::Steer { turn, dry_run } => write!(
                 f,

@@ -145,6 +145,12 @@ impl Daemon {
         Self { process, directory }
     }
 
+    /// The process that was started.
+    #[allow(dead_code, reason = "the test of the image asks for it")]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it has said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()

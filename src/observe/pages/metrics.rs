@@ -68,8 +68,9 @@ const fn count(value: u64) -> Option<f64> {
     Some(float(value))
 }
 
-fn bps(rate: Option<Bitrate>) -> Option<f64> {
-    rate.map(Bitrate::as_f64)
+/// In bytes per second: Prometheus's base unit.
+fn bytes(rate: Option<Bitrate>) -> Option<f64> {
+    rate.map(|rate| rate.as_f64() / 8.0)
 }
 
 fn state(w: &WanFacts<'_>, leg: usize) -> Option<f64> {
@@ -84,7 +85,7 @@ fn state(w: &WanFacts<'_>, leg: usize) -> Option<f64> {
 
 fn wanted(w: &WanFacts<'_>, leg: usize) -> Option<f64> {
     let (_, verdict) = w.last?;
-    Some([verdict.download, verdict.upload][leg].rate.rate().as_f64())
+    bytes(Some([verdict.download, verdict.upload][leg].rate.rate()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^53 bytes is none")]
@@ -237,27 +238,27 @@ const FAMILIES: [Family; 42] = [
         Samples::WanSpread(|w| w.delay),
     ),
     gauge("wanctl_leg_state", "Congestion state: 0 GREEN, 1 YELLOW, 2 SOFT_RED, 3 RED.", Samples::Leg(state)),
-    gauge("wanctl_leg_wanted_bits_per_second", "Shaper rate that is wanted.", Samples::Leg(wanted)),
+    gauge("wanctl_leg_wanted_bytes_per_second", "Shaper rate that is wanted.", Samples::Leg(wanted)),
     gauge(
-        "wanctl_leg_limit_bits_per_second",
+        "wanctl_leg_limit_bytes_per_second",
         "Shaper rate that the router was last seen to have.",
-        Samples::Leg(|w, i| bps(w.observed[i])),
+        Samples::Leg(|w, i| bytes(w.observed[i])),
     ),
     gauge(
-        "wanctl_leg_achieved_bits_per_second",
+        "wanctl_leg_achieved_bytes_per_second",
         "Rate that passes the shaper.",
-        Samples::Leg(|w, i| bps(w.stats.and_then(|s| s.achieved[i]))),
+        Samples::Leg(|w, i| bytes(w.stats.and_then(|s| s.achieved[i]))),
     ),
     gauge("wanctl_leg_queued_bytes", "Bytes waiting in the router's queue.", Samples::Leg(queued)),
     gauge(
-        "wanctl_leg_floor_bits_per_second",
+        "wanctl_leg_floor_bytes_per_second",
         "Lowest shaper rate allowed.",
-        Samples::Leg(|w, i| Some(w.ranges[i].floor().as_f64())),
+        Samples::Leg(|w, i| bytes(Some(w.ranges[i].floor()))),
     ),
     gauge(
-        "wanctl_leg_ceiling_bits_per_second",
+        "wanctl_leg_ceiling_bytes_per_second",
         "Highest shaper rate allowed.",
-        Samples::Leg(|w, i| Some(w.ranges[i].ceiling().as_f64())),
+        Samples::Leg(|w, i| bytes(Some(w.ranges[i].ceiling()))),
     ),
     gauge(
         "wanctl_steering_active",
