@@ -6,6 +6,7 @@
 //! | [`router_input`] | a talk with a router: answers, pieces, pauses, closings | one outcome a request, only rows asked for, free again in bounded time |
 //! | [`http`] | a response | any pieces give the same; the body is a part of the input |
 //! | [`json`] | a body | any pieces give the same objects; every row came whole |
+//! | [`request`] | a request to the endpoint | more bytes change nothing, no page without the token |
 //! | [`icmp`] | datagrams, and a probe of ours | what goes out comes back; damage is not ours |
 //! | [`measure`] | replies, losses, steps of the clock | delays possible; no forged reply counts |
 //! | [`config`] | a configuration file, a scenario | settings, or faults with lines in the file |
@@ -22,6 +23,7 @@ mod input;
 pub mod json;
 pub mod measure;
 pub mod recording;
+pub mod request;
 pub mod router_input;
 pub mod state;
 
@@ -29,7 +31,7 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("actuate", actuate::run),
     ("config", config::run),
     ("http", http::run),
@@ -37,6 +39,7 @@ pub const TARGETS: [Target; 9] = [
     ("json", json::run),
     ("measure", measure::run),
     ("recording", recording::run),
+    ("request", request::run),
     ("router_input", router_input::run),
     ("state", state::run),
 ];
