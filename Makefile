@@ -48,14 +48,14 @@ demo: compiler
 	@$(CARGO) run --release --quiet -- demo
 
 test: tools
-	$(CARGO) test --workspace --all-targets --no-fail-fast
+	$(CARGO) test --workspace --all-targets --features roots --no-fail-fast
 	@if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null; then \
 	  $(MAKE) shipped TARGETS=x86_64-unknown-linux-musl DIST=$(CURDIR)/target/shipped; \
 	else echo "NOT TESTED without root on Debian: the static program and the container image (make image-test)" >&2; fi
 
 check:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features roots -- -D warnings
 	$(CARGO) clippy --workspace --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
@@ -72,7 +72,7 @@ suite: compiler
 	$(CARGO) run --release --quiet -- simulate --suite --law $(LAWS) --seeds 20 --out target/suite
 
 soak:
-	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets
+	PROPTEST_CASES=20000 WANCTL_SOAK=1 $(CARGO) test --release --workspace --all-targets --features roots
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) cake; else echo "not run without root: make cake" >&2; fi
 
 recordings:

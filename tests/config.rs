@@ -558,6 +558,17 @@ fn certificates_are_named_once_and_read_at_once() {
     assert!(told("https", &format!("{pin}\n{ca}")).contains("say the same thing"));
     assert!(told("https", "ca_file = \"no.pem\"").contains("no.pem holds no certificate"));
     assert!(told("http", &pin).contains("plain http shows no certificate"));
+    let public = "public_ca = true";
+    assert!(told("http", public).contains("plain http shows no certificate"));
+    assert!(told("https", &format!("{ca}\n{public}")).contains("ca_file and public_ca say the same thing"));
+    let named = changed("url = \"http://192.168.88.1", &format!("{public}\nurl = \"https://router.example.net"));
+    let named = config::parse(&named, "wanctl.toml", &directory, &env);
+    if wanctl_hal::HAS_PUBLIC_AUTHORITIES {
+        assert_eq!(named.unwrap().0.router.trust, Trust::Public);
+        assert!(told("https", public).contains("no public authority signs a private address"));
+    } else {
+        assert!(named.unwrap_err().to_string().contains("built without the public certificate authorities"));
+    }
     fs::remove_dir_all(&directory).unwrap();
 }
 

@@ -297,6 +297,8 @@ pub enum Trust {
     Fingerprint([u8; 32]),
     /// Certificate authorities, as PEM.
     Authorities(Vec<u8>),
+    /// The public certificate authorities inside the program (feature `roots`), whatever the system trusts.
+    Public,
 }
 
 /// Whom to connect to, and how to know that it is the right one.
@@ -317,6 +319,8 @@ pub enum BadTrust {
     Name,
     /// The cryptography provider refuses.
     Provider,
+    /// The program was built without the public certificate authorities.
+    NoRoots,
 }
 
 impl core::fmt::Display for BadTrust {
@@ -325,6 +329,7 @@ impl core::fmt::Display for BadTrust {
             Self::NoCertificate => "router.ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
             Self::Name => "router.url names neither a host nor an address that a certificate can be for",
             Self::Provider => "TLS can't be set up",
+            Self::NoRoots => "this program was built without public certificate authorities (feature `roots`)",
         })
     }
 }

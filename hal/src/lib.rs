@@ -20,6 +20,9 @@ pub mod record;
 pub mod sim;
 pub mod units;
 
+/// Whether the public certificate authorities are in the program ([`Trust::Public`]).
+pub const HAS_PUBLIC_AUTHORITIES: bool = cfg!(feature = "roots");
+
 pub use board::{
     BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
     Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,

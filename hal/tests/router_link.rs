@@ -75,6 +75,16 @@ fn plain_pinned_and_signed_routers_answer() {
 }
 
 #[test]
+#[cfg(feature = "roots")]
+fn public_authorities_do_not_vouch_for_a_private_one() {
+    let signed = TlsSetup { names: vec!["127.0.0.1".to_owned()], signed: true, ..TlsSetup::default() };
+    let server = RouterServer::start(&ServerSetup::local(Some(signed)), world(), None).unwrap();
+    let mut board = board("public", Trust::Public);
+    board.link_open(server.address());
+    assert_eq!(event(&mut board), LinkEvent::Down(LinkError::Tls(TlsFault::UnknownIssuer)));
+}
+
+#[test]
 fn another_certificate_is_refused() {
     let server = RouterServer::start(&ServerSetup::local(Some(TlsSetup::default())), world(), None).unwrap();
     let mut board = board("other", Trust::Fingerprint([0; 32]));

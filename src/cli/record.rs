@@ -128,7 +128,7 @@ impl Notes {
         });
         let authorities = match &config.router.trust {
             Trust::Authorities(pem) => Some(pem.clone()),
-            Trust::Plain | Trust::Fingerprint(_) => None,
+            Trust::Plain | Trust::Fingerprint(_) | Trust::Public => None,
         };
         Ok(Configuration { file: self.file.clone(), text: text.to_owned(), password, authorities })
     }

@@ -44,11 +44,9 @@ pub(super) fn main(path: &Path) -> Exit {
             );
             eprintln!("new line in section [router] is:");
         }
-        Some(Trust::Authorities(_)) => {
-            eprintln!(
-                "{} trusts router.ca_file; to trust this one certificate instead, replace it by:",
-                path.display()
-            );
+        Some(trusted @ (Trust::Authorities(_) | Trust::Public)) => {
+            let whom = if trusted == Trust::Public { "public authorities" } else { "router.ca_file" };
+            eprintln!("{} trusts {whom}; to trust this one certificate instead, replace it by:", path.display());
         }
         Some(Trust::Plain) | None => eprintln!("If they are the same, put this line into section [router]:"),
     }

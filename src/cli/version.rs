@@ -20,7 +20,12 @@ const THIS: Version = Version {
     version: env!("CARGO_PKG_VERSION"),
     commit: option_env!("WANCTL_COMMIT"),
     target: env!("WANCTL_TARGET"),
-    features: if cfg!(feature = "sim") { &["sim"] } else { &[] },
+    features: match (cfg!(feature = "sim"), cfg!(feature = "roots")) {
+        (true, true) => &["roots", "sim"],
+        (true, false) => &["sim"],
+        (false, true) => &["roots"],
+        (false, false) => &[],
+    },
 };
 
 pub(super) fn main(json: bool) -> Exit {

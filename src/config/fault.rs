@@ -206,7 +206,7 @@ impl Problem {
         match self {
             Self::NoTrust => f.write_str(
                 "missing: https needs fingerprint = \"AB:CD:…\" (the SHA-256 of the router's certificate; \
-                 `wanctl trust` prints it) or ca_file = \"ca.pem\"",
+                 `wanctl trust` prints it), ca_file = \"ca.pem\", or public_ca = true",
             ),
             Self::PublicHttp => f.write_str(
                 "plain http sends the password readable; it is allowed only to a private address given as a literal. \

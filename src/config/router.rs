@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use wanctl_hal::{LinkTarget, Trust};
+use wanctl_hal::{HAS_PUBLIC_AUTHORITIES, LinkTarget, Trust};
 
 /// Where the password is found in the environment when the file names no other place.
 pub(super) const PASSWORD_VARIABLE: &str = "WANCTL_ROUTER_PASSWORD";
@@ -189,34 +189,53 @@ fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) ->
         Some(pem) => Some(pem.to_vec()),
         None => authorities(section, &context.path(&name)),
     });
+    let public = section.flag("public_ca").unwrap_or(false);
     let url = url?;
-    match (url.tls, fingerprint, authorities) {
-        (true, Some(_), Some(_)) => {
-            section.fault("fingerprint", Problem::Both("fingerprint", "ca_file"));
-            None
+    let given = [("fingerprint", fingerprint.is_some()), ("ca_file", authorities.is_some()), ("public_ca", public)];
+    let mut given = given.into_iter().filter_map(|(key, is_given)| is_given.then_some(key));
+    if !url.tls {
+        for key in given {
+            section.fault(key, Problem::Misplaced("plain http shows no certificate: use https, or leave this out"));
         }
-        (true, Some(pin), None) => pin.map(Trust::Fingerprint),
-        (true, None, Some(pem)) => pem.map(Trust::Authorities),
-        (true, None, None) => {
+        if url.is_private() {
+            section.warn("url", Problem::PlainHttp);
+        } else {
+            section.fault("url", Problem::PublicHttp);
+        }
+        return Some(Trust::Plain);
+    }
+    if let (Some(one), Some(other)) = (given.next(), given.next()) {
+        section.fault(one, Problem::Both(one, other));
+        return None;
+    }
+    match (fingerprint, authorities) {
+        (Some(pin), _) => pin.map(Trust::Fingerprint),
+        (None, Some(pem)) => pem.map(Trust::Authorities),
+        (None, None) if public => public_authorities(section, url),
+        (None, None) => {
             if !section.has("fingerprint") && !section.has("ca_file") {
                 section.fault("fingerprint", Problem::NoTrust);
             }
             None
         }
-        (false, pin, pem) => {
-            for (key, _) in
-                [("fingerprint", pin.is_some()), ("ca_file", pem.is_some())].iter().filter(|(_, given)| *given)
-            {
-                section.fault(key, Problem::Misplaced("plain http shows no certificate: use https, or leave this out"));
-            }
-            if url.is_private() {
-                section.warn("url", Problem::PlainHttp);
-            } else {
-                section.fault("url", Problem::PublicHttp);
-            }
-            Some(Trust::Plain)
-        }
     }
+}
+
+/// The list inside the program, where there is one; it knows names, and no private address.
+fn public_authorities(section: &Section<'_, '_>, url: &Url) -> Option<Trust> {
+    if !HAS_PUBLIC_AUTHORITIES {
+        section.fault("public_ca", Problem::Misplaced(
+            "this program was built without the public certificate authorities (`cargo build --features roots`); use \
+             fingerprint, or the authority's certificate as ca_file",
+        ));
+    } else if url.is_private() {
+        section.fault("public_ca", Problem::Misplaced(
+            "no public authority signs a private address: give router.url the name in the certificate, or use fingerprint",
+        ));
+    } else {
+        return Some(Trust::Public);
+    }
+    None
 }
 
 /// Read now, so that nothing needs to be read when privileges are gone.

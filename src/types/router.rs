@@ -292,7 +292,7 @@ fn tls_fault(fault: super::TlsFault, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             Fingerprint(&pinned),
             Fingerprint(&seen)
         ),
-        T::UnknownIssuer => f.write_str("the router's certificate is not signed by router.ca_file"),
+        T::UnknownIssuer => f.write_str("the router's certificate is not signed by an authority that is trusted (router.ca_file or router.public_ca)"),
         T::Expired => f.write_str("the router's certificate is expired or not yet valid"),
         T::WrongName => f.write_str("the router's certificate is not for this address (no subject-alt-name for it)"),
         T::ClockNotSet => f.write_str("the clock is not set yet, so the certificate can't be checked"),

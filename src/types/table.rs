@@ -34,11 +34,30 @@ pub enum Table {
     Service,
     /// Its certificates.
     Certificate,
+    /// Marks of IPv4.
+    Mangle,
+    /// Marks of IPv6.
+    Mangle6,
+    /// Address translation.
+    Nat,
+    /// The routing tables.
+    RoutingTable,
+    /// Which packets look where.
+    RoutingRule,
+    /// The default routes of IPv4.
+    Route,
+    /// The default routes of IPv6.
+    Route6,
 }
+
+const MANGLE: &str = ".id,chain,action,new-connection-mark,new-routing-mark,connection-mark,connection-state,passthrough,\
+    in-interface,in-interface-list,src-address,src-address-list,comment,disabled,dynamic,invalid";
+
+const ROUTE: &str = ".id,dst-address,gateway,routing-table,distance,check-gateway,disabled,dynamic";
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Resource,
         Self::User,
         Self::UserGroup,
@@ -53,6 +72,13 @@ impl Table {
         Self::Netwatch,
         Self::Service,
         Self::Certificate,
+        Self::Mangle,
+        Self::Mangle6,
+        Self::Nat,
+        Self::RoutingTable,
+        Self::RoutingRule,
+        Self::Route,
+        Self::Route6,
     ];
 
     /// The path below `/rest`, and the members to ask for, as the manual and recorded answers spell
@@ -81,6 +107,13 @@ impl Table {
             Self::Netwatch => ("/tool/netwatch", ".id,name,host,up-script,down-script,test-script,disabled,comment"),
             Self::Service => ("/ip/service", ".id,name,port,address,certificate,disabled,dynamic"),
             Self::Certificate => ("/certificate", ".id,name,fingerprint,invalid-after,expires-after"),
+            Self::Mangle => ("/ip/firewall/mangle", MANGLE),
+            Self::Mangle6 => ("/ipv6/firewall/mangle", MANGLE),
+            Self::Nat => ("/ip/firewall/nat", ".id,chain,action,out-interface,disabled,dynamic"),
+            Self::RoutingTable => ("/routing/table", ".id,name,fib,disabled"),
+            Self::RoutingRule => ("/routing/rule", ".id,src-address,action,table,disabled"),
+            Self::Route => ("/ip/route", ROUTE),
+            Self::Route6 => ("/ipv6/route", ROUTE),
         }
     }
 
@@ -100,6 +133,16 @@ impl Table {
     #[must_use]
     pub fn console(self) -> String {
         format!("/{}", self.path()[1..].replace('/', " "))
+    }
+
+    /// Which rows to ask for, as a part of the query; a router may have a million routes.
+    #[must_use]
+    pub const fn filter(self) -> &'static str {
+        match self {
+            Self::Route => "&dst-address=0.0.0.0/0",
+            Self::Route6 => "&dst-address=::/0",
+            _ => "",
+        }
     }
 
     /// A member that every row has; a body without it is another menu's.

@@ -3,6 +3,7 @@
 
 mod console;
 mod house;
+mod lines;
 mod mend;
 mod page;
 mod script;

@@ -4,12 +4,12 @@
 use super::house::{House, Said};
 
 /// A line of the table: the sign, what it is about and what was found; then the mending command.
-struct Told {
-    line: String,
-    mend: String,
+pub struct Told {
+    pub line: String,
+    pub mend: String,
 }
 
-fn told(said: &Said) -> Vec<Told> {
+pub fn told(said: &Said) -> Vec<Told> {
     let lines: Vec<&str> = said.out.lines().collect();
     let is_finding = |l: &&str| l.starts_with("warn") || l.starts_with("BAD");
     let finding = |(i, line): (usize, &&str)| {
@@ -54,7 +54,7 @@ fn a_good_router_gets_no_complaint() {
 
 /// Breaks the good router with `harm`; one finding with these words comes, and goes by its own
 /// command.
-fn mends_itself(house: &House, harm: &str, mark: &str, words: &str) {
+pub fn mends_itself(house: &House, harm: &str, mark: &str, words: &str) {
     let mut console = house.console();
     console.run(harm).unwrap_or_else(|error| panic!("{error}"));
     let said = house.run("check");

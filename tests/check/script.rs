@@ -54,7 +54,8 @@ pub struct Script<'a> {
     scopes: Vec<HashMap<String, Value>>,
 }
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
+    "move",
     "add",
     "set",
     "enable",

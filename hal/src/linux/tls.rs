@@ -43,7 +43,12 @@ impl Tls {
                 algorithms: provider.signature_verification_algorithms,
                 stranger: Arc::clone(&stranger),
             }),
-            Trust::Authorities(pem) => authorities(pem, &provider)?,
+            Trust::Authorities(pem) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+                verifier(roots, &provider)?
+            }
+            Trust::Public => verifier(public_roots()?, &provider)?,
         };
         let name = ServerName::try_from(target.server_name.clone()).map_err(|_| BadTrust::Name)?;
         let config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
@@ -78,12 +83,21 @@ impl Tls {
     }
 }
 
-fn authorities(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, BadTrust> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+fn verifier(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, BadTrust> {
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|_| BadTrust::NoCertificate)
+}
+
+/// Mozilla's list, as it was when the program was built: what the system trusts has no part in it.
+#[cfg(feature = "roots")]
+fn public_roots() -> Result<RootCertStore, BadTrust> {
+    Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+#[cfg(not(feature = "roots"))]
+fn public_roots() -> Result<RootCertStore, BadTrust> {
+    Err(BadTrust::NoRoots)
 }
 
 /// Certificate time from the wall clock, once it can be right: boards without a battery boot in

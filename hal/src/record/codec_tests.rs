@@ -109,7 +109,13 @@ fn probe() -> impl Strategy<Value = Entry<'static>> {
 }
 
 fn rest() -> impl Strategy<Value = Entry<'static>> {
-    let trust = select(vec![Ok(()), Err(BadTrust::NoCertificate), Err(BadTrust::Name), Err(BadTrust::Provider)]);
+    let trust = select(vec![
+        Ok(()),
+        Err(BadTrust::NoCertificate),
+        Err(BadTrust::Name),
+        Err(BadTrust::Provider),
+        Err(BadTrust::NoRoots),
+    ]);
     let signals = vec![None, Some(Signal::Stop), Some(Signal::Reload), Some(Signal::Dump)];
     prop_oneof![
         any::<u64>().prop_map(Entry::Entropy),

@@ -291,7 +291,7 @@ coded! {
         0 WouldBlock, 1 NoBuffers, 2 NetworkUnreachable, 3 NotPermitted, 4 NoAddress, 5 NoSocket, 6 Os(number: i32),
     }
     OpenError { 0 NoPermission, 1 Address(ip: IpAddr), 2 Interface(name: String, number: i32), 3 Mark(mark: u32), 4 Os(number: i32) }
-    BadTrust { 0 NoCertificate, 1 Name, 2 Provider }
+    BadTrust { 0 NoCertificate, 1 Name, 2 Provider, 3 NoRoots }
     TlsFault {
         0 Fingerprint(pinned: [u8; 32], seen: [u8; 32]), 1 UnknownIssuer, 2 Expired, 3 WrongName, 4 ClockNotSet, 5 NotTls, 6 Handshake,
     }

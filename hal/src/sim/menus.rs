@@ -169,6 +169,8 @@ pub(crate) const ROUTE_MENU: Schema = Schema {
     )
 };
 
+pub(crate) const ROUTE6_MENU: Schema = Schema { path: &["ipv6", "route"], required: Some("dst-address"), ..ROUTE_MENU };
+
 /// Fills the menus as a well prepared router has them.
 pub(crate) fn prepare(objects: &mut Objects, setup: &RouterSetup) {
     let mut add = |table: usize, given: &[(&str, &str)]| {

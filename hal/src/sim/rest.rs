@@ -152,6 +152,17 @@ impl Call<'_> {
                 let (targets, _) = self.targets(table, given(request)?)?;
                 targets.into_iter().next().map_or(Err(NOT_FOUND), |_| done)
             }
+            // To the end of the list, or before another row.
+            "move" if schema.required == Some("chain") => {
+                let (targets, values) = self.targets(table, given(request)?)?;
+                let before = values.iter().find(|(name, _)| name == "destination").map(|(_, id)| id.as_str());
+                let [row] = targets[..] else { return Err(detail("one row at a time")) };
+                let rows = &mut self.objects.tables[table].rows;
+                let moved = rows.remove(row);
+                let place = before.and_then(|id| rows.iter().position(|r| r.id() == id)).unwrap_or(rows.len());
+                rows.insert(place, moved);
+                done
+            }
             "add" if schema.growing => {
                 let row = self.add(table, &given(request)?)?;
                 let id = self.objects.tables[table].rows[row].id();

@@ -107,7 +107,7 @@ pub(crate) const CERTIFICATE: usize = 14;
 pub(crate) const ROUTE: usize = 15;
 
 /// The menus the double knows.
-pub(crate) static SCHEMAS: [Schema; 30] = [
+pub(crate) static SCHEMAS: [Schema; 31] = [
     Schema {
         path: &["queue", "tree"],
         single: false,
@@ -234,4 +234,5 @@ pub(crate) static SCHEMAS: [Schema; 30] = [
     site::MANGLE6_MENU,
     site::LIST_MENU,
     site::LIST6_MENU,
+    menus::ROUTE6_MENU,
 ];

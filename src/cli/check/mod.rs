@@ -1,18 +1,19 @@
 //! `wanctl check`: what would happen, without changing anything.
 //!
 //! The router is read menu by menu into [`facts::Facts`]; what is right and wrong with them is
-//! found by pure functions ([`access`], [`queues`], [`rivals`]): rows in, findings out.
+//! found by pure functions ([`access`], [`queues`], [`rivals`], [`steering`]): rows in, findings out.
 
 mod access;
 mod facts;
 mod finding;
 mod queues;
 mod rivals;
+mod steering;
 
 use super::machine::{Conversation, Machine};
 use super::run::router_address;
 use super::{Exit, load};
-use crate::config::Config;
+use crate::config::{Config, WanConfig};
 use crate::daemon::Restored;
 use crate::measure::Measure;
 use crate::types::{Duration, Intent, Item, RouterError, Table, WanId};
@@ -54,12 +55,7 @@ pub(super) fn main(path: &Path, offline: bool) -> Exit {
 
 fn online(config: &Config, report: &mut Report) -> Result<(), String> {
     let mut machine = Machine::new(&config.router.target())?;
-    for (id, wan) in crate::daemon::ids(config) {
-        match machine.board.open_wan(id, &wan.source) {
-            Ok(()) => ping(&mut machine.board, id, config, report),
-            Err(error) => report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), error.to_string())),
-        }
-    }
+    ping(&mut machine.board, config, report);
     let address = match router_address(config, &Restored::default()) {
         Ok(address) => address,
         Err(message) => {
@@ -78,60 +74,88 @@ fn online(config: &Config, report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// Pings the reflectors of one WAN for a while.
-fn ping(board: &mut LinuxBoard, id: WanId, config: &Config, report: &mut Report) {
-    let wan = &config.wans[id.index()];
+/// The probes of one WAN while it is pinged.
+struct Pinged<'a> {
+    id: WanId,
+    wan: &'a WanConfig,
+    measure: Measure,
+    /// What each reflector took, in ms.
+    times: Vec<Vec<f64>>,
+}
+
+/// Pings the reflectors of all WANs for a while.
+fn ping(board: &mut LinuxBoard, config: &Config, report: &mut Report) {
     let start = board.clock().now;
-    let mut measure = Measure::new(wan.measure.clone(), board.entropy(), start);
-    let mut times: Vec<Vec<f64>> = vec![Vec::new(); wan.measure.reflectors.len()];
-    loop {
+    let mut all: Vec<Pinged<'_>> = Vec::new();
+    for (id, wan) in crate::daemon::ids(config) {
+        match board.open_wan(id, &wan.source) {
+            Ok(()) => {
+                let measure = Measure::new(wan.measure.clone(), board.entropy(), start);
+                all.push(Pinged { id, wan, measure, times: vec![Vec::new(); wan.measure.reflectors.len()] });
+            }
+            Err(error) => report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), error.to_string())),
+        }
+    }
+    let end = start + PING_TIME;
+    while !all.is_empty() && board.clock().now < end {
+        for pinged in &mut all {
+            pinged.send(board);
+        }
+        let next = all.iter().map(|pinged| pinged.measure.next_wake()).min();
+        board.wait(next.map_or(end, |at| at.min(end)));
+        for pinged in &mut all {
+            pinged.receive(board);
+        }
+    }
+    all.iter_mut().for_each(|pinged| pinged.tell(report));
+}
+
+impl Pinged<'_> {
+    fn send(&mut self, board: &mut LinuxBoard) {
         let now = board.clock().now;
-        if now >= start + PING_TIME {
-            break;
+        while let Some(request) = self.measure.poll_probe(now) {
+            let outcome = board.send_echo(self.id, &request);
+            self.measure.sent(&request, outcome);
         }
-        while let Some(request) = measure.poll_probe(now) {
-            let outcome = board.send_echo(id, &request);
-            measure.sent(&request, outcome);
-        }
-        board.wait(measure.next_wake().min(start + PING_TIME));
-        while let Some(event) = board.recv_echo(id) {
+    }
+
+    fn receive(&mut self, board: &mut LinuxBoard) {
+        while let Some(event) = board.recv_echo(self.id) {
             if let EchoEvent::Reply(reply) = event {
-                measure.reply(&reply);
+                self.measure.reply(&reply);
             }
         }
-        let sample = measure.sample(board.clock().now);
-        for (place, rtt) in sample.per_reflector.iter().enumerate() {
-            if let (Some(rtt), Some(all)) = (rtt, times.get_mut(place)) {
-                all.push(rtt.get());
-            }
+        let sample = self.measure.sample(board.clock().now);
+        for (rtt, all) in sample.per_reflector.iter().zip(&mut self.times) {
+            all.extend(rtt.map(|rtt| rtt.get()));
         }
     }
-    for (place, (ip, ..)) in measure.reflectors().enumerate().filter(|(_, (.., active))| *active) {
-        let name = format!("{} via {ip}", wan.name);
-        match crate::measure::median(&mut times[place]) {
-            Some(rtt) => report.add(&Finding::plain(Mark::Good, name, format!("answers, median {rtt:.1} ms"))),
-            None => report.add(&Finding::plain(
-                Mark::Bad,
-                name,
-                "no answer; choose another reflector, or check the source address and its route",
-            )),
+
+    fn tell(&mut self, report: &mut Report) {
+        let name = self.wan.name.as_str();
+        for (place, (ip, ..)) in self.measure.reflectors().enumerate().filter(|(_, (.., active))| *active) {
+            let about = format!("{name} via {ip}");
+            report.add(&match crate::measure::median(&mut self.times[place]) {
+                Some(rtt) => Finding::plain(Mark::Good, about, format!("answers, median {rtt:.1} ms")),
+                None => Finding::plain(
+                    Mark::Bad,
+                    about,
+                    "no answer; choose another reflector, or check the source address and its route",
+                ),
+            });
         }
-    }
-    let errors = measure.counters().send_errors;
-    if errors > 0 {
-        let what = format!("{errors} probes could not be sent (no route, or a firewall)");
-        report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), what));
+        let errors = self.measure.counters().send_errors;
+        if errors > 0 {
+            let what = format!("{errors} probes could not be sent (no route, or a firewall)");
+            report.add(&Finding::plain(Mark::Bad, name, what));
+        }
     }
 }
 
 /// Reads all menus that matter. The first answer decides whether there is a router to check.
 fn read(router: &mut Conversation<'_>, config: &Config) -> Result<Facts, String> {
     let mut facts = Facts::default();
-    let uses = |table| config.wans.iter().flat_map(|w| &w.queues).any(|q| facts::table(q.menu) == table);
-    for table in Table::ALL {
-        if matches!(table, Table::Tree | Table::Simple) && !uses(table) {
-            continue;
-        }
+    for table in Table::ALL.into_iter().filter(|table| matters(*table, config)) {
         let mut rows = Vec::new();
         let result = router.ask(Intent::Read(table), |item| {
             if let Item::Row(row) = item {
@@ -151,11 +175,25 @@ fn read(router: &mut Conversation<'_>, config: &Config) -> Result<Facts, String>
     Ok(facts)
 }
 
+/// Whether what is in this menu matters for this configuration.
+fn matters(table: Table, config: &Config) -> bool {
+    let steers = !config.steering.is_empty();
+    match table {
+        Table::Tree | Table::Simple => {
+            config.wans.iter().flat_map(|w| &w.queues).any(|q| facts::table(q.menu) == table)
+        }
+        Table::Mangle | Table::Mangle6 | Table::Nat | Table::Route | Table::Route6 => steers,
+        Table::RoutingTable | Table::RoutingRule => steers || config.wans.len() > 1,
+        _ => true,
+    }
+}
+
 /// Everything that is right and wrong with the router.
 fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = access::examine(config, facts);
     findings.extend(queues::examine(config, facts));
     findings.extend(rivals::examine(config, facts));
+    findings.extend(steering::examine(config, facts));
     for (table, result) in &facts.tables {
         if let Err(error) = result {
             // Only the queues can't be done without.
