@@ -8,7 +8,7 @@ use common::{at, mbps, parse};
 use proptest::prelude::*;
 use std::sync::Arc;
 use wanctl::daemon::{Daemon, Setup, Store};
-use wanctl::types::{EventKind, SwitchFault};
+use wanctl::types::{EventKind, SwitchFault, Ways};
 use wanctl_hal::sim::{
     Action, Connect, Fault, LineSetup, QueueSetup, RouterDouble, RouterSetup, SharedWorld, SimBoard, Target, Wan,
     World, lock,
@@ -101,6 +101,49 @@ fn a_rule_is_turned_on_and_off() {
     assert!(!rule(&world), "off again");
     assert_eq!(lock(&world).router.rule("someone else's"), Some(false), "left alone");
     assert_eq!(told(&d, |kind| matches!(kind, EventKind::SwitchFlipped { .. })), 0);
+}
+
+#[test]
+fn two_wans_that_are_one_line_are_not_steered_between() {
+    for (trusted, steers) in [("", false), ("pinning = \"trusted\"", true)] {
+        let world = world(4);
+        let way = lock(&world).wans[0].path.clone();
+        lock(&world).wans[1].path.clone_from(&way);
+        let mut d = daemon(&world, &text(RULE, trusted));
+        d.run_until(at(60.0));
+        let same = |kind: &EventKind| matches!(kind, EventKind::Ways { ways: Ways::Same(_), .. });
+        assert_eq!(told(&d, same), 1);
+        primary(&world, false);
+        d.run_until(at(70.0));
+        assert_eq!(rule(&world), steers, "{trusted}");
+        // A routing rule was added: the next look finds two lines, and calls leave the dead one.
+        lock(&world).wans[1].path[1] = "100.64.200.1".parse().unwrap();
+        d.run_until(at(320.0));
+        assert!(rule(&world));
+        assert_eq!(told(&d, |kind| matches!(kind, EventKind::Ways { ways: Ways::Part(2), .. })), 1);
+    }
+}
+
+#[test]
+fn a_way_that_joins_the_primarys_ends_steering() {
+    let world = world(5);
+    let mut d = daemon(&world, &text(RULE, ""));
+    d.run_until(at(60.0));
+    primary(&world, false);
+    d.run_until(at(62.0));
+    assert!(rule(&world));
+    // A new lease, another gateway: what was the alternate's way is now the primary's.
+    let way = lock(&world).wans[0].path.clone();
+    lock(&world).wans[1].path.clone_from(&way);
+    d.run_until(at(320.0));
+    // Nobody knows any more what the alternate is like; but the primary is dead.
+    assert!(rule(&world));
+    primary(&world, true);
+    d.run_until(at(360.0));
+    assert!(!rule(&world));
+    primary(&world, false);
+    d.run_until(at(400.0));
+    assert!(!rule(&world), "not again");
 }
 
 #[test]

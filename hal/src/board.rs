@@ -363,6 +363,13 @@ pub trait Board {
     /// [`SendError`]; to be counted.
     fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError>;
 
+    /// Sends a probe that may go over so many hops and no more: the router there tells who it is by an
+    /// [`EchoEvent::Unreachable`]. (Sockets without `CAP_NET_RAW` are not told.)
+    ///
+    /// # Errors
+    /// As [`Board::send_echo`].
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError>;
+
     /// Takes one datagram from the ICMP sockets of a WAN.
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent>;
 

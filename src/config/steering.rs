@@ -72,6 +72,8 @@ pub struct SteeringConfig {
     pub means: Vec<Means>,
     /// How long a flip by hand is respected.
     pub respect_hand: Duration,
+    /// Steer also between lines whose probes seem to take the same way.
+    pub trusts_pinning: bool,
 }
 
 /// All pairs; `wans` are the names of the WANs in order.
@@ -114,6 +116,7 @@ fn pair(section: &Section<'_, '_>, wans: &[Option<String>], next: &mut u8, seen:
     timers(section, &mut settings);
     let longest = Duration::from_secs(86_400);
     let respect_hand = section.duration_in("respect_hand", Duration::ZERO..=longest);
+    let trusts_pinning = section.one_of("pinning", &[("proved", false), ("trusted", true)]).unwrap_or(false);
     let alternates = section.sections("alternate");
     if alternates.is_empty() && !section.has("alternate") {
         let right = "add at least one [[steering.alternate]] with wan = and rule = (or lease =)";
@@ -148,6 +151,7 @@ fn pair(section: &Section<'_, '_>, wans: &[Option<String>], next: &mut u8, seen:
         settings,
         means,
         respect_hand: respect_hand.unwrap_or(Duration::from_secs(600)),
+        trusts_pinning,
     })
 }
 

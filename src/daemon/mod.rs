@@ -149,8 +149,8 @@ impl<B: Board> Daemon<B> {
             let is_ready = more || ready.wans & (1 << wan.id.index()) != 0;
             while is_ready && let Some(event) = self.board.recv_echo(wan.id) {
                 match event {
-                    EchoEvent::Reply(reply) => drop(wan.measure.reply(&reply)),
-                    EchoEvent::Unreachable { to, sequence, .. } => wan.measure.unreachable(to, sequence),
+                    EchoEvent::Reply(reply) => wan.reply(&reply),
+                    EchoEvent::Unreachable { from, to, sequence } => wan.unreachable(from, to, sequence),
                     EchoEvent::ClockStep => wan.measure.clock_step(),
                     EchoEvent::Malformed | EchoEvent::Foreign => wan.measure.noise(),
                 }
@@ -207,6 +207,10 @@ impl<B: Board> Daemon<B> {
             while let Some(request) = wan.measure.poll_probe(now) {
                 let outcome = self.board.send_echo(wan.id, &request);
                 wan.measure.sent(&request, outcome);
+            }
+            if let Some((hops, request)) = wan.poll_trace(now) {
+                // One that could not be sent is not answered: that is all there is to know.
+                let _ = self.board.send_trace(wan.id, &request, hops);
             }
             while let Some((slot, target)) = wan.measure.poll_tcp(now) {
                 if let Err(error) = self.board.tcp_probe(wan.id, slot, target) {

@@ -55,6 +55,7 @@ impl<B: Board> Daemon<B> {
             let known = before.iter().position(|w| w.name == wan.name.as_str()).map(|i| before.swap_remove(i));
             self.wans.push(self_or_new(known, id, wan, &mut self.board, &self.config, clock));
         }
+        super::steer::trace(&mut self.wans, &config, clock.now);
         let mut next = actuator(&config);
         next.inherit(&self.actuator);
         self.actuator = next;

@@ -212,7 +212,7 @@ impl Facts for Known<'_> {
         let wans = pair.scores().map(|(wan, score)| SteerWan {
             wan,
             score: *score,
-            switch: switch(wan).map(|switch| self.actuator.switch_state(switch, self.clock.now)),
+            switch: switch(wan).map(|switch| self.steering.switch_state(self.actuator, switch, self.clock.now)),
         });
         Some(SteerFacts {
             name,

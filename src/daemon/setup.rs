@@ -73,6 +73,7 @@ impl<B: Board> Daemon<B> {
             let measure = Measure::new(wan.measure.clone(), board.entropy(), now);
             wans.push(Wan::new(id, wan.name.to_string(), measure, law, now));
         }
+        super::steer::trace(&mut wans, &config, now);
         let mut actuator = actuator(&config);
         for (menu, name, original) in store.load_originals(&mut board).map_err(Problem::Journal)?.unwrap_or_default() {
             actuator.restore_original(menu, &name, &original);

@@ -3,12 +3,13 @@
 
 use super::store::{SteerRecord, SteerRecords};
 use super::{Daemon, Wan};
+use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::decide::steering::{Known, MAX_PAIRS, Pair, Signals, Word};
-use crate::measure::{MAX_CANDIDATES, Measure};
+use crate::measure::{MAX_CANDIDATES, Measure, Trace, compare};
 use crate::types::{
-    Duration, EventKind, FIRST_TCP, Instant, LinkStats, MAX_WANS, Millis, Sample, Signal, State, SwitchId, Text,
-    Verdict, WanId,
+    Duration, EventKind, FIRST_TCP, Instant, LinkStats, MAX_SWITCHES, MAX_WANS, Millis, Sample, Signal, State,
+    SwitchId, SwitchState, Text, Verdict, WanId, Ways,
 };
 use wanctl_hal::{Board, Clock};
 
@@ -20,6 +21,10 @@ const NO_DELAY_MS: f64 = 15.0;
 pub struct Steering {
     pairs: heapless::Vec<Pair, MAX_PAIRS>,
     names: heapless::Vec<Text<32>, MAX_PAIRS>,
+    /// Of each switch: what the way of its WAN has to do with that of the primary.
+    ways: [Ways; MAX_SWITCHES],
+    /// Of each switch: the two are one line, as far as is known, and are not trusted to be two.
+    one_line: [bool; MAX_SWITCHES],
     /// What is remembered has changed since it was last saved.
     is_new: bool,
 }
@@ -28,7 +33,13 @@ impl Steering {
     /// The pairs of a configuration, with what an earlier run remembers of them.
     #[must_use]
     pub fn new(config: &Config, clock: Clock, records: &SteerRecords) -> Self {
-        let mut steering = Self { pairs: heapless::Vec::new(), names: heapless::Vec::new(), is_new: false };
+        let mut steering = Self {
+            pairs: heapless::Vec::new(),
+            names: heapless::Vec::new(),
+            ways: [Ways::Unknown; MAX_SWITCHES],
+            one_line: [false; MAX_SWITCHES],
+            is_new: false,
+        };
         for its in config.steering.iter().take(MAX_PAIRS) {
             let mut pair = Pair::new(its.settings.clone());
             if let Some(record) = records.iter().find(|r| r.name == its.name) {
@@ -74,6 +85,15 @@ impl Steering {
         self.pairs.iter().any(|pair| pair.wants(switch) == Some(true))
     }
 
+    /// What may be known of a switch: nothing that could be turned, if its WAN and the primary are one line. Two
+    /// measurements of one line say nothing about another.
+    pub(super) fn switch_state(&self, actuator: &Actuator, switch: SwitchId, now: Instant) -> SwitchState {
+        if self.one_line.get(switch.index()) == Some(&true) {
+            return SwitchState { refused: true, ..SwitchState::default() };
+        }
+        actuator.switch_state(switch, now)
+    }
+
     /// Whether there is something new to save; asked once.
     pub(super) fn take_news(&mut self) -> bool {
         core::mem::take(&mut self.is_new)
@@ -99,11 +119,18 @@ impl<B: Board> Daemon<B> {
             let ceilings = its.ranges.map(|range| range.ceiling());
             let _ = seen.push(signals(now, wan, self.actuator.statistics(wan.id).copied(), ceilings));
         }
+        self.compare_ways(now);
         for i in 0..self.steering.pairs.len() {
+            // What a switch is like is asked for while its pair decides: that is another part of the same.
+            let mut states = [SwitchState::default(); MAX_SWITCHES];
+            for alternate in &self.steering.pairs[i].settings().alternates {
+                if let Some(state) = states.get_mut(alternate.switch.index()) {
+                    *state = self.steering.switch_state(&self.actuator, alternate.switch, now);
+                }
+            }
             let pair = &mut self.steering.pairs[i];
             let dry_run = pair.settings().dry_run;
-            let actuator = &self.actuator;
-            let word = pair.decide(now, &seen, &|switch| actuator.switch_state(switch, now));
+            let word = pair.decide(now, &seen, &|switch| states.get(switch.index()).copied().unwrap_or_default());
             for alternate in pair.settings().alternates.iter().map(|alternate| alternate.switch) {
                 if let Some(on) = pair.wants(alternate) {
                     self.actuator.want_switch(alternate, on);
@@ -121,6 +148,34 @@ impl<B: Board> Daemon<B> {
         if self.steering.is_new {
             let records = self.steering.records(&self.config, clock);
             self.store.set_steering(records);
+        }
+    }
+}
+
+/// Has every WAN's way looked at, toward the same host, when there is steering.
+pub(super) fn trace(wans: &mut [Wan], config: &Config, now: Instant) {
+    let target = config.wans.iter().find_map(|wan| wan.measure.reflectors.first().copied());
+    for wan in wans {
+        wan.trace = target.filter(|_| !config.steering.is_empty()).map(|to| Trace::new(to, now));
+    }
+}
+
+impl<B: Board> Daemon<B> {
+    /// Whether the WANs of each pair are really two lines, as far as that is known by now.
+    fn compare_ways(&mut self, now: Instant) {
+        for i in 0..self.steering.pairs.len() {
+            let settings = self.steering.pairs[i].settings();
+            let primary = settings.primary;
+            let trusted = self.config.steering.get(i).is_some_and(|its| its.trusts_pinning);
+            for alternate in settings.alternates.clone() {
+                let path = |id: WanId| Some(self.wans.get(id.index())?.trace.as_ref()?.path());
+                let ways = path(primary).zip(path(alternate.wan)).map_or(Ways::Unknown, |(a, b)| compare(a, b));
+                let Some(known) = self.steering.ways.get_mut(alternate.switch.index()) else { continue };
+                self.steering.one_line[alternate.switch.index()] = !trusted && matches!(ways, Ways::Same(_));
+                if core::mem::replace(known, ways) != ways {
+                    self.tell(now, EventKind::Ways { primary, alternate: alternate.wan, ways, trusted });
+                }
+            }
         }
     }
 }

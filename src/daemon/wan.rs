@@ -1,8 +1,11 @@
 //! One WAN in the loop: its measurement, its law, and what they last said.
 
 use crate::decide::{Input, Law};
-use crate::measure::{Measure, Pace};
-use crate::types::{Bitrate, Direction, Duration, EventKind, Instant, LinkStats, Sample, Signal, Verdict, WanId};
+use crate::measure::{Measure, Pace, Trace};
+use crate::types::{
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, EventKind, Instant, LinkStats, Sample, Signal, Verdict, WanId,
+};
+use core::net::IpAddr;
 
 /// A direction counts as loaded above this part of its shaper rate: below it, the shaper and the
 /// line behind it are hardly ever the bottleneck.
@@ -34,6 +37,8 @@ pub struct Wan {
     pub law: Law,
     /// The last sample and what was decided on it.
     pub last: Option<(Sample, Verdict)>,
+    /// Which way its probes take, when steering needs to know.
+    pub trace: Option<Trace>,
     /// Steering relies on it: never at idle pace, or its loss would be noticed too late.
     pub is_watched: bool,
     busy_at: Instant,
@@ -43,7 +48,30 @@ impl Wan {
     /// A WAN that has measured nothing yet.
     #[must_use]
     pub fn new(id: WanId, name: String, measure: Measure, law: Law, now: Instant) -> Self {
-        Self { id, name, measure, law, last: None, is_watched: false, busy_at: now }
+        Self { id, name, measure, law, last: None, trace: None, is_watched: false, busy_at: now }
+    }
+
+    /// A reply has come in.
+    pub fn reply(&mut self, reply: &EchoReply) {
+        if !self.trace.as_mut().is_some_and(|trace| trace.arrived(reply)) {
+            let _ = self.measure.reply(reply);
+        }
+    }
+
+    /// A router says that a probe goes no farther.
+    pub fn unreachable(&mut self, from: IpAddr, to: IpAddr, sequence: u16) {
+        if !self.trace.as_mut().is_some_and(|trace| trace.stopped(from, to, sequence)) {
+            self.measure.unreachable(to, sequence);
+        }
+    }
+
+    /// The probe of a few hops to send now.
+    pub fn poll_trace(&mut self, now: Instant) -> Option<(u8, EchoRequest)> {
+        let trace = self.trace.as_mut()?;
+        let (hops, to) = trace.poll(now)?;
+        let request = self.measure.trace_request(to);
+        trace.sent(now, &request);
+        Some((hops, request))
     }
 
     /// measure, decide: one cycle; `acts`: the router answers. What changed is told to `tell`.

@@ -18,10 +18,12 @@ mod probe;
 mod reflector;
 mod settings;
 mod tcp;
+mod trace;
 
 pub use combine::median;
 pub use pace::Pace;
 pub use settings::{MAX_CANDIDATES, MAX_TCP_TARGETS, Settings};
+pub use trace::{HOPS, Path, Trace, compare};
 
 use crate::types::{
     Duration, EchoReply, EchoRequest, Instant, MAX_REFLECTORS, Millis, Sample, SendError, Signal, SilenceMode, Source,
@@ -207,6 +209,11 @@ impl Measure {
 
     fn request(&mut self, reflector: usize, to: IpAddr) -> EchoRequest {
         self.pending = Some(reflector);
+        self.table.request(to)
+    }
+
+    /// A probe that counts for nothing here, for a [`Trace`] of this WAN: its number is nobody else's.
+    pub fn trace_request(&mut self, to: IpAddr) -> EchoRequest {
         self.table.request(to)
     }
 

@@ -1,6 +1,8 @@
 //! Events in plain words.
 
-use crate::types::{Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, SwitchFault, WanId};
+use crate::types::{
+    Bitrate, BudgetState, EventKind, OverrunCause, QueueFault, Signal, State, SwitchFault, WanId, Ways,
+};
 use core::fmt;
 use log::Level;
 
@@ -72,6 +74,11 @@ const CLASSES: [(&str, &str); EventKind::CLASSES] = [
          invalid. The text has the command that mends it.",
     ),
     ("flipped switches", "Somebody else turned a switch; that is respected for `respect_hand`."),
+    (
+        "ways of probes",
+        "Whether the probes of two lines of a pair take different ways. If not, both measure one line, and \
+         there is no steering between them: `wanctl check` prints the routing rules that are missing.",
+    ),
 ];
 
 /// An event that prints as a sentence; `names` are those of the WANs, in order.
@@ -103,6 +110,7 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Swapped { .. }
         | EventKind::SwitchUnusable { .. }
         | EventKind::ReloadRefused { .. }
+        | EventKind::Ways { ways: Ways::Same(_), .. }
         | EventKind::Contested { .. }
         | EventKind::Budget(BudgetState::Empty) => Level::Error,
         EventKind::RouterFault(_)
@@ -124,6 +132,7 @@ pub fn level(kind: &EventKind) -> Level {
         | EventKind::Suppressed { .. }
         | EventKind::Budget(BudgetState::Ample)
         | EventKind::Wear { .. }
+        | EventKind::Ways { .. }
         | EventKind::Steer { dry_run: true, .. }
         | EventKind::SteerHeld { dry_run: true, .. }
         | EventKind::Reloaded => Level::Info,
@@ -150,6 +159,22 @@ impl<N: AsRef<str>> Described<'_, N> {
                 if on { "on" } else { "off" },
                 respected.as_secs()
             ),
+            EventKind::Ways { primary, alternate, ways, trusted } => {
+                let (one, other) = (self.name(primary), self.name(alternate));
+                match ways {
+                    Ways::Unknown => write!(f, "probes of {one} and {other}: not known whether they take the same way"),
+                    Ways::Part(hop) => write!(f, "probes of {one} and {other} part at hop {hop}, as they should"),
+                    Ways::Same(router) => {
+                        write!(f, "probes of {one} and {other} both pass {router}: they measure one line. ")?;
+                        f.write_str(if trusted {
+                            "Steering goes on (pinning = \"trusted\")"
+                        } else {
+                            "No steering between the two: `wanctl check` prints the routing rules that are missing; if \
+                             the lines really share that router, set steering.pinning = \"trusted\""
+                        })
+                    }
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -221,7 +246,9 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                 self.name(wan)
             ),
             EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
-            EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } => self.switch(f),
+            EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } | EventKind::Ways { .. } => {
+                self.switch(f)
+            }
             EventKind::NotListening(error) => write!(f, "nothing can look in at observe.listen: {error}"),
             EventKind::Reloaded => f.write_str("configuration read again, in force now"),
             EventKind::ReloadRefused { faults } => {

@@ -428,9 +428,7 @@ impl Client {
                 let members = if *menu == Menu::Tree { TREE_MEMBERS } else { SIMPLE_MEMBERS };
                 get(out, lines, format_args!("/rest{}?.proplist={members}", menu.path()))
             }
-            Intent::Read(table) => {
-                get(out, lines, format_args!("/rest{}?.proplist={}{}", table.path(), table.members(), table.filter()))
-            }
+            Intent::Read(table) => get(out, lines, format_args!("/rest{}?.proplist={}", table.path(), table.members())),
             Intent::ReadInterface(name) => {
                 get(out, lines, format_args!("/rest/interface/{}?.proplist=name,rx-byte,tx-byte", Escaped(name)))
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, SwitchFault,
-    Turn, WanId,
+    Turn, WanId, Ways,
 };
 
 /// Something worth telling, and when.
@@ -165,6 +165,17 @@ pub enum EventKind {
         /// Nothing would be done anyway.
         dry_run: bool,
     },
+    /// Whether the probes of two WANs take the same way has become known, or is another thing now.
+    Ways {
+        /// The primary of a pair.
+        primary: WanId,
+        /// One of its alternates.
+        alternate: WanId,
+        /// What is known.
+        ways: Ways,
+        /// The pair is told to go on all the same.
+        trusted: bool,
+    },
     /// The state could not be saved.
     SaveFailed {
         /// By its number.
@@ -174,7 +185,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// How many classes there are.
-    pub const CLASSES: usize = 23;
+    pub const CLASSES: usize = 24;
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
@@ -203,6 +214,7 @@ impl EventKind {
             Self::SteerHeld { .. } => 20,
             Self::SwitchUnusable { .. } => 21,
             Self::SwitchFlipped { .. } => 22,
+            Self::Ways { .. } => 23,
         }
     }
 }

@@ -22,7 +22,7 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
-pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit};
+pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit, Ways};
 pub use switch::{MAX_SWITCHES, SwitchFault, SwitchId, SwitchRow, SwitchState, SwitchTable};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};

@@ -2,6 +2,19 @@
 
 use super::{Duration, WanId};
 use core::fmt;
+use core::net::IpAddr;
+
+/// What the ways of two WANs' probes have to do with each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ways {
+    /// Too few routers have answered to tell.
+    #[default]
+    Unknown,
+    /// They part, at the latest on this hop (the first is 1).
+    Part(u8),
+    /// They are the same as far as is known; this is the last router on both.
+    Same(IpAddr),
+}
 
 /// What a score is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

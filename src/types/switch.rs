@@ -26,7 +26,8 @@ pub struct SwitchState {
     pub observed: Option<bool>,
     /// Somebody flipped it by hand or by script: until then it is left as it is.
     pub respected_until: Option<Instant>,
-    /// The router has no usable switch (missing, ambiguous, dynamic, invalid): it can't be turned.
+    /// The router has no usable switch (missing, ambiguous, dynamic, invalid), or it would lead
+    /// back into the same line: it can't be turned.
     pub refused: bool,
 }
 

@@ -53,7 +53,10 @@ pub enum Table {
 const MANGLE: &str = ".id,chain,action,new-connection-mark,new-routing-mark,connection-mark,connection-state,passthrough,\
     in-interface,in-interface-list,src-address,src-address-list,comment,disabled,dynamic,invalid";
 
-const ROUTE: &str = ".id,dst-address,gateway,routing-table,distance,check-gateway,disabled,dynamic";
+/// Default routes only: a router may have a million others.
+const ROUTE: &str =
+    ".id,dst-address,gateway,routing-table,distance,check-gateway,disabled,dynamic&dst-address=0.0.0.0/0";
+const ROUTE6: &str = ".id,dst-address,gateway,routing-table,disabled,dynamic&dst-address=::/0";
 
 impl Table {
     /// All of them.
@@ -113,7 +116,7 @@ impl Table {
             Self::RoutingTable => ("/routing/table", ".id,name,fib,disabled"),
             Self::RoutingRule => ("/routing/rule", ".id,src-address,action,table,disabled"),
             Self::Route => ("/ip/route", ROUTE),
-            Self::Route6 => ("/ipv6/route", ROUTE),
+            Self::Route6 => ("/ipv6/route", ROUTE6),
         }
     }
 
@@ -123,7 +126,7 @@ impl Table {
         self.spelling().0
     }
 
-    /// The members to ask for, separated by commas.
+    /// The members to ask for, separated by commas, and behind an ampersand which rows.
     #[must_use]
     pub const fn members(self) -> &'static str {
         self.spelling().1
@@ -133,16 +136,6 @@ impl Table {
     #[must_use]
     pub fn console(self) -> String {
         format!("/{}", self.path()[1..].replace('/', " "))
-    }
-
-    /// Which rows to ask for, as a part of the query; a router may have a million routes.
-    #[must_use]
-    pub const fn filter(self) -> &'static str {
-        match self {
-            Self::Route => "&dst-address=0.0.0.0/0",
-            Self::Route6 => "&dst-address=::/0",
-            _ => "",
-        }
     }
 
     /// A member that every row has; a body without it is another menu's.

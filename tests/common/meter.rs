@@ -354,6 +354,10 @@ impl<B: Board> Board for Metered<B> {
         self.outside(Call::Send, |board| board.send_echo(wan, request))
     }
 
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        self.outside(Call::Send, |board| board.send_trace(wan, request, hops))
+    }
+
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         self.outside(Call::Receive, |board| board.recv_echo(wan))
     }

@@ -69,6 +69,13 @@ pub struct LinuxBoard {
 }
 
 impl LinuxBoard {
+    /// The socket of a WAN for where a probe goes.
+    fn echo_socket(&self, wan: WanId, request: &EchoRequest) -> Result<&EchoSocket, SendError> {
+        let family = Family::of(request.to);
+        let socket = self.wans[wan.index()].echo.iter().flatten().find(|s| s.family() == family);
+        socket.ok_or(SendError::NoSocket)
+    }
+
     /// A board that keeps its files in `directory` and speaks to `target`.
     ///
     /// # Errors
@@ -232,9 +239,11 @@ impl Board for LinuxBoard {
     }
 
     fn send_echo(&mut self, wan: WanId, request: &EchoRequest) -> Result<Instant, SendError> {
-        let family = Family::of(request.to);
-        let socket = self.wans[wan.index()].echo.iter().flatten().find(|s| s.family() == family);
-        socket.ok_or(SendError::NoSocket)?.send(request)
+        self.echo_socket(wan, request)?.send(request)
+    }
+
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        self.echo_socket(wan, request)?.send_over(request, hops)
     }
 
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {

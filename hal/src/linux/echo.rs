@@ -12,6 +12,9 @@ use std::os::fd::{AsRawFd, RawFd};
 /// Largest datagram of interest: an error quotes at most this much, and our replies are smaller.
 const LARGEST: usize = 576;
 
+/// How far a probe may go, as usual for everything this machine sends.
+const HOPS: u8 = 64;
+
 /// One socket of one family.
 #[derive(Debug)]
 pub(super) struct EchoSocket {
@@ -66,6 +69,19 @@ impl EchoSocket {
         let at = sys::monotonic();
         self.socket.send_to(&message, &to).map_err(|e| send_error(&e))?;
         Ok(at)
+    }
+
+    /// The same, over so many hops and no more.
+    pub(super) fn send_over(&self, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        let limit = |hops: u8| match self.family {
+            Family::V4 => self.socket.set_ttl_v4(hops.into()),
+            Family::V6 => self.socket.set_unicast_hops_v6(hops.into()),
+        };
+        limit(hops).map_err(|e| send_error(&e))?;
+        let sent = self.send(request);
+        // What is set here was set a moment ago: it can't fail.
+        let _ = limit(HOPS);
+        sent
     }
 
     /// Takes one datagram; `None` when there is none.

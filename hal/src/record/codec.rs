@@ -42,6 +42,7 @@ mod kind {
     pub const STORE: u8 = 25;
     pub const NOTE: u8 = 26;
     pub const END: u8 = 27;
+    pub const TRACE: u8 = 28;
 }
 
 /// How many addresses are remembered; a WAN has far fewer reflectors.
@@ -361,6 +362,11 @@ fn write_rare(entry: &Entry<'_>, out: &mut Vec<u8>) {
             out.push(first_byte(kind::TCP_PROBE, wan.index()));
             (*slot, *to, *result).put(out);
         }
+        Entry::SendTrace { wan, request, hops, result } => {
+            out.push(first_byte(kind::TRACE, wan.index()));
+            (request.to, request.sequence, request.token.to_le_bytes()).put(out);
+            (*hops, result.map(Instant::as_nanos), ()).put(out);
+        }
         Entry::LinkTarget { target, result } => {
             out.push(kind::LINK_TARGET);
             target.put(out);
@@ -393,6 +399,12 @@ fn read_rare(kind: u8, small: usize, input: &mut Input<'_>) -> Option<Entry<'sta
         kind::TCP_PROBE => {
             let (slot, to, result) = Code::take(input)?;
             Entry::TcpProbe { wan, slot, to, result }
+        }
+        kind::TRACE => {
+            let (to, sequence, token) = Code::take(input)?;
+            let (hops, result, ()): (u8, Result<u64, crate::board::SendError>, ()) = Code::take(input)?;
+            let request = EchoRequest { to, sequence, token: u64::from_le_bytes(token) };
+            Entry::SendTrace { wan, request, hops, result: result.map(Instant::from_nanos) }
         }
         kind::LINK_TARGET => Entry::LinkTarget { target: Code::take(input)?, result: Code::take(input)? },
         kind::LINK_OPEN => Entry::LinkOpen(Code::take(input)?),

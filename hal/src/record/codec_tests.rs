@@ -93,6 +93,12 @@ fn probe() -> impl Strategy<Value = Entry<'static>> {
             }
         ),
         (wan(), prop::option::of(echo_event())).prop_map(|(wan, event)| Entry::RecvEcho { wan, event }),
+        (wan(), address(), any::<u16>(), any::<u64>(), any::<u8>(), result(any::<u64>(), send_error())).prop_map(
+            |(wan, to, sequence, token, hops, result)| {
+                let result = result.map(Instant::from_nanos);
+                Entry::SendTrace { wan, request: EchoRequest { to, sequence, token }, hops, result }
+            }
+        ),
         (wan(), any::<u8>(), socket(), result(Just(()), send_error()))
             .prop_map(|(wan, slot, to, result)| Entry::TcpProbe { wan, slot, to, result }),
         (wan(), any::<u8>(), prop::option::of(result(any::<u32>(), send_error()))).prop_map(|(wan, slot, result)| {

@@ -44,6 +44,17 @@ pub enum Entry<'a> {
         /// When it left.
         result: Result<Instant, SendError>,
     },
+    /// A probe of a few hops was sent.
+    SendTrace {
+        /// Through which WAN.
+        wan: WanId,
+        /// What was sent.
+        request: EchoRequest,
+        /// How far it may go.
+        hops: u8,
+        /// When it left.
+        result: Result<Instant, SendError>,
+    },
     /// A datagram was taken, or none was there.
     RecvEcho {
         /// From which WAN.
@@ -173,6 +184,15 @@ impl fmt::Display for Entry<'_> {
                 request.to,
                 wan.index()
             ),
+            Self::SendTrace { wan, request, hops, .. } => {
+                write!(
+                    f,
+                    "sent probe {} over {hops} hops to {} through WAN {}",
+                    request.sequence,
+                    request.to,
+                    wan.index()
+                )
+            }
             Self::RecvEcho { wan, .. } => write!(f, "took a datagram of WAN {}", wan.index()),
             Self::TcpProbe { wan, slot, to, .. } => {
                 write!(f, "started TCP probe {slot} to {to} through WAN {}", wan.index())

@@ -207,6 +207,15 @@ impl Board for Playback {
         self.ask(&said, fits).unwrap_or(Err(SendError::NoSocket))
     }
 
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        let said = Entry::SendTrace { wan, request: *request, hops, result: Err(SendError::WouldBlock) };
+        let fits = fits!(
+            Entry::SendTrace { wan: w, request: r, hops: h, result }
+                if (*w, *h) == (wan, hops) && r == request => *result
+        );
+        self.ask(&said, fits).unwrap_or(Err(SendError::NoSocket))
+    }
+
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         let fits = fits!(Entry::RecvEcho { wan: w, event } if *w == wan => *event);
         self.ask(&Entry::RecvEcho { wan, event: None }, fits).flatten()

@@ -105,6 +105,12 @@ impl<B: Board> Board for Recorder<B> {
         result
     }
 
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        let result = self.inner.send_trace(wan, request, hops);
+        self.put(&Entry::SendTrace { wan, request: *request, hops, result });
+        result
+    }
+
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         let event = self.inner.recv_echo(wan);
         self.put(&Entry::RecvEcho { wan, event });

@@ -174,6 +174,10 @@ impl Board for SimBoard {
         lock(&self.world).send_echo(wan.index(), request)
     }
 
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        lock(&self.world).send_trace(wan.index(), request, hops)
+    }
+
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         self.taken = true;
         lock(&self.world).wans.get_mut(wan.index())?.recv_echo()

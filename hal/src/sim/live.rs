@@ -88,6 +88,11 @@ impl<B: Board> Board for LiveBoard<B> {
         lock(&self.world).send_echo(wan.index(), request)
     }
 
+    fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        self.advance();
+        lock(&self.world).send_trace(wan.index(), request, hops)
+    }
+
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         lock(&self.world).wans.get_mut(wan.index())?.recv_echo()
     }

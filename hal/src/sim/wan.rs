@@ -7,7 +7,7 @@ use super::setup::{Half, ShaperRef};
 use crate::board::{EchoEvent, EchoReply, EchoRequest, OpenError, SendError, TcpProbe};
 use crate::units::{Direction, Duration, Instant};
 use core::cmp::Reverse;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Most probes of one WAN under way, and most answers that wait to be read.
@@ -73,6 +73,8 @@ pub struct Wan {
     pub reflectors: Vec<(IpAddr, Reflector)>,
     /// Who answers SYN.
     pub targets: Vec<(SocketAddr, Target)>,
+    /// The routers on the way, nearest first: who answers a probe that may go no farther.
+    pub path: Vec<IpAddr>,
     /// Sockets can't be opened.
     pub open_error: Option<OpenError>,
     /// Nothing can be sent.
@@ -98,6 +100,11 @@ impl Wan {
             interface: interface.to_owned(),
             reflectors: Vec::new(),
             targets: Vec::new(),
+            // Our own router, and one of the provider's.
+            path: vec![
+                IpAddr::V4(Ipv4Addr::new(192, 168, 88, 1)),
+                IpAddr::V4(Ipv4Addr::new(100, 64, name.bytes().fold(0, u8::wrapping_add), 1)),
+            ],
             open_error: None,
             send_error: None,
             is_open: false,
@@ -173,6 +180,24 @@ impl Wan {
         let duplicates = reflector.duplicates;
         let probe = Probe::Echo { to: request.to, sequence: request.sequence, token, answer, duplicates };
         self.depart(now, reflector.extra, probe);
+        Ok(now)
+    }
+
+    /// Sends a probe that may go over so many hops.
+    ///
+    /// # Errors
+    /// As [`Wan::send_echo`].
+    pub fn send_trace(&mut self, now: Instant, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        let Some(router) = usize::from(hops).checked_sub(1).and_then(|i| self.path.get(i)).copied() else {
+            return self.send_echo(now, request);
+        };
+        if !self.is_open {
+            return Err(SendError::NoSocket);
+        }
+        self.send_error.map_or(Ok(()), Err)?;
+        let answer = AnswerKind::Unreachable(router);
+        let (to, sequence, token) = (request.to, request.sequence, request.token);
+        self.depart(now, Duration::ZERO, Probe::Echo { to, sequence, token, answer, duplicates: 0 });
         Ok(now)
     }
 

@@ -287,6 +287,15 @@ impl World {
         self.wans.get_mut(wan).ok_or(SendError::NoSocket)?.send_echo(now, request)
     }
 
+    /// Sends a probe over so many hops through a WAN.
+    ///
+    /// # Errors
+    /// As [`Wan::send_trace`].
+    pub fn send_trace(&mut self, wan: usize, request: &EchoRequest, hops: u8) -> Result<Instant, SendError> {
+        let now = self.now;
+        self.wans.get_mut(wan).ok_or(SendError::NoSocket)?.send_trace(now, request, hops)
+    }
+
     /// Starts a TCP probe through a WAN.
     ///
     /// # Errors

@@ -13,10 +13,10 @@ mod steering;
 use super::machine::{Conversation, Machine};
 use super::run::router_address;
 use super::{Exit, load};
-use crate::config::{Config, WanConfig};
+use crate::config::{Config, SteeringConfig, WanConfig};
 use crate::daemon::Restored;
-use crate::measure::Measure;
-use crate::types::{Duration, Intent, Item, RouterError, Table, WanId};
+use crate::measure::{Measure, Trace, compare};
+use crate::types::{Duration, Intent, Item, RouterError, Table, WanId, Ways};
 use facts::Facts;
 use finding::{Finding, Mark, Report};
 use std::path::Path;
@@ -25,6 +25,9 @@ use wanctl_hal::{Board, EchoEvent};
 
 /// How long the reflectors are pinged.
 const PING_TIME: Duration = Duration::from_secs(2);
+
+/// The same when the ways of several WANs are looked at as well.
+const TRACE_TIME: Duration = Duration::from_millis(3_300);
 
 pub(super) fn main(path: &Path, offline: bool) -> Exit {
     let config = match load(path) {
@@ -81,25 +84,36 @@ struct Pinged<'a> {
     measure: Measure,
     /// What each reflector took, in ms.
     times: Vec<Vec<f64>>,
+    /// Which way its probes take.
+    trace: Trace,
 }
 
 /// Pings the reflectors of all WANs for a while.
 fn ping(board: &mut LinuxBoard, config: &Config, report: &mut Report) {
     let start = board.clock().now;
     let mut all: Vec<Pinged<'_>> = Vec::new();
+    // One destination for all, so that their ways can be compared.
+    let Some(target) = config.wans.iter().find_map(|wan| wan.measure.reflectors.first().copied()) else { return };
     for (id, wan) in crate::daemon::ids(config) {
         match board.open_wan(id, &wan.source) {
             Ok(()) => {
                 let measure = Measure::new(wan.measure.clone(), board.entropy(), start);
-                all.push(Pinged { id, wan, measure, times: vec![Vec::new(); wan.measure.reflectors.len()] });
+                all.push(Pinged {
+                    id,
+                    wan,
+                    measure,
+                    times: vec![Vec::new(); wan.measure.reflectors.len()],
+                    trace: Trace::new(target, start),
+                });
             }
             Err(error) => report.add(&Finding::plain(Mark::Bad, wan.name.as_str(), error.to_string())),
         }
     }
-    let end = start + PING_TIME;
+    let is_compared = all.len() > 1;
+    let end = start + if is_compared { TRACE_TIME } else { PING_TIME };
     while !all.is_empty() && board.clock().now < end {
         for pinged in &mut all {
-            pinged.send(board);
+            pinged.send(board, is_compared);
         }
         let next = all.iter().map(|pinged| pinged.measure.next_wake()).min();
         board.wait(next.map_or(end, |at| at.min(end)));
@@ -108,21 +122,61 @@ fn ping(board: &mut LinuxBoard, config: &Config, report: &mut Report) {
         }
     }
     all.iter_mut().for_each(|pinged| pinged.tell(report));
+    for (i, one) in all.iter().enumerate() {
+        all.iter().skip(i + 1).for_each(|other| report.add(&ways(one, other, config)));
+    }
+}
+
+/// Whether two WANs are two lines, by the routers their probes pass.
+fn ways(one: &Pinged<'_>, other: &Pinged<'_>, config: &Config) -> Finding {
+    let about = format!("{} and {}", one.wan.name, other.wan.name);
+    let steers = |pair: &SteeringConfig| {
+        let uses = |id| pair.settings.primary == id || pair.settings.alternates.iter().any(|a| a.wan == id);
+        uses(one.id) && uses(other.id) && !pair.trusts_pinning
+    };
+    match compare(one.trace.path(), other.trace.path()) {
+        Ways::Part(hop) => {
+            let router =
+                |of: &Pinged<'_>| of.trace.path()[usize::from(hop) - 1].map_or_else(String::new, |ip| ip.to_string());
+            let what = format!("two lines: their probes part at hop {hop} ({} and {})", router(one), router(other));
+            Finding::plain(Mark::Good, about, what)
+        }
+        Ways::Unknown => Finding::plain(
+            Mark::Note,
+            about,
+            "not known whether their probes take the same way: too few routers answered (this needs CAP_NET_RAW)",
+        ),
+        Ways::Same(router) => Finding::new(
+            if config.steering.iter().any(steers) { Mark::Bad } else { Mark::Warn },
+            about,
+            format!("one line: the probes of both pass {router}"),
+            "both would be measured through the same line. If they really share that router: steering.pinning = \"trusted\"",
+            [one, other].map(|of| steering::pin(of.wan)).join("; "),
+        ),
+    }
 }
 
 impl Pinged<'_> {
-    fn send(&mut self, board: &mut LinuxBoard) {
+    fn send(&mut self, board: &mut LinuxBoard, is_compared: bool) {
         let now = board.clock().now;
         while let Some(request) = self.measure.poll_probe(now) {
             let outcome = board.send_echo(self.id, &request);
             self.measure.sent(&request, outcome);
         }
+        if is_compared && let Some((hops, to)) = self.trace.poll(now) {
+            let request = self.measure.trace_request(to);
+            // One that could not be sent is not answered, and that is told.
+            let _ = board.send_trace(self.id, &request, hops);
+            self.trace.sent(now, &request);
+        }
     }
 
     fn receive(&mut self, board: &mut LinuxBoard) {
         while let Some(event) = board.recv_echo(self.id) {
-            if let EchoEvent::Reply(reply) = event {
-                self.measure.reply(&reply);
+            match event {
+                EchoEvent::Reply(reply) if !self.trace.arrived(&reply) => drop(self.measure.reply(&reply)),
+                EchoEvent::Unreachable { from, to, sequence } => drop(self.trace.stopped(from, to, sequence)),
+                _ => {}
             }
         }
         let sample = self.measure.sample(board.clock().now);

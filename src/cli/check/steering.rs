@@ -335,6 +335,12 @@ fn fasttrack(config: &Config, facts: &Facts) -> Vec<Finding> {
         .collect()
 }
 
+/// The command that keeps a line's probes on it.
+pub(super) fn pin(wan: &WanConfig) -> String {
+    let source = wan.source.address.map_or_else(|| "SOURCE-OF-THE-WAN".to_owned(), |ip| ip.to_string());
+    format!("/routing rule add src-address={source}/32 action=lookup-only-in-table table=wanctl-{}", wan.name)
+}
+
 /// The rule that keeps a line's probes on that line. (That they do leave by it is proved by their first hop.)
 fn pinned(wan: &WanConfig, facts: &Facts) -> Option<Finding> {
     let source = wan.source.address?;
@@ -359,8 +365,7 @@ fn pinned(wan: &WanConfig, facts: &Facts) -> Option<Finding> {
                      routing-table={table}; "
                 )
             };
-            let mend =
-                format!("{make}/routing rule add src-address={source}/32 action=lookup-only-in-table table={table}");
+            let mend = format!("{make}{}", pin(wan));
             let what = format!("no routing rule keeps {source} on this line");
             Some(Finding::new(Mark::Warn, wan.name.as_str(), what, why, mend))
         }
