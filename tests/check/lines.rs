@@ -116,20 +116,19 @@ fn a_router_set_up_by_the_script_gets_no_complaint() {
     }
 }
 
+/// Several houses at once: a check waits for answers most of its time.
 #[test]
-fn what_is_wrong_with_the_marking_rule_is_mended_by_the_command_shown() {
-    let house = good("marking", RULE);
-    for (harm, mark, words) in &HARMS[..6] {
-        mends_itself(&house, harm, mark, words);
-    }
-}
-
-#[test]
-fn what_else_keeps_steering_from_its_effect_is_mended_by_the_command_shown() {
-    let house = good("lines", RULE);
-    for (harm, mark, words) in &HARMS[6..] {
-        mends_itself(&house, harm, mark, words);
-    }
+fn what_keeps_steering_from_its_effect_is_mended_by_the_command_shown() {
+    std::thread::scope(|scope| {
+        for (i, harms) in HARMS.chunks(3).enumerate() {
+            scope.spawn(move || {
+                let house = good(&format!("lines-{i}"), RULE);
+                for (harm, mark, words) in harms {
+                    mends_itself(&house, harm, mark, words);
+                }
+            });
+        }
+    });
 }
 
 #[test]

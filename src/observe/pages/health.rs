@@ -59,7 +59,10 @@ impl fmt::Display for Why<'_> {
             Self::Budget(BudgetState::Empty) => f.write_str("the write budget is used up, rates rest at safe_rate"),
             Self::Budget(_) => f.write_str("half the write budget is used, rates rise no more"),
             Self::Switch(wan) => {
-                write!(f, "steering can't act: the router has no usable switch for {wan}, or its probes leave by another line (`wanctl check`)")
+                write!(
+                    f,
+                    "steering can't act: the router has no usable switch for {wan}, or its probes leave by another line (`wanctl check`)"
+                )
             }
             Self::Differs(direction) => write!(f, "the router's {direction} limit is not known"),
         }
