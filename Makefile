@@ -23,8 +23,10 @@ compiler:
 	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq gcc libc6-dev; } || \
 	  { echo "a C compiler is missing: install gcc and the C library's headers (Debian: gcc libc6-dev)" >&2; exit 1; }
 
-# iproute2 builds the namespaces of the tests on a real kernel queue.
+# iproute2 builds the namespaces of the tests on real kernel queues, nftables is the firewall in them.
 tools: compiler
+	@command -v nft >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends nftables >/dev/null; } || \
+	  echo "nftables is missing and can't be installed without root; the namespace tests will say so" >&2
 	@command -v ip >/dev/null && command -v tc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq iproute2; } || \
 	  echo "iproute2 is missing and can't be installed without root; the namespace tests will say so" >&2
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \

@@ -10,7 +10,7 @@
 //! shaper; on the way up they pass the WAN's shaper like everything else.
 
 use super::delay::DelayLine;
-use super::netns::Netns;
+use super::netns::{Netns, cable};
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -127,19 +127,6 @@ impl RealLine {
     /// The router's shapers, for whoever is to set them.
     pub fn shaper(&self) -> Shaper {
         self.shaper.clone()
-    }
-}
-
-/// A veth pair between two namespaces.
-fn cable(one: &Netns, one_name: &str, one_address: &str, other: &Netns, other_name: &str, other_address: &str) {
-    one.ip(&["link", "add", one_name, "type", "veth", "peer", "name", other_name, "netns", other.name()]);
-    for (netns, name, address) in [(one, one_name, one_address), (other, other_name, other_address)] {
-        netns.ip(&["address", "add", address, "dev", name]);
-        netns.no_offload(name);
-        for which in ["all", name] {
-            netns.sysctl(&format!("ipv4/conf/{which}/rp_filter"), "0");
-        }
-        netns.ip(&["link", "set", name, "txqueuelen", "10000", "up"]);
     }
 }
 

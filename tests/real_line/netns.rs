@@ -202,3 +202,16 @@ pub fn readable(descriptor: BorrowedFd<'_>, milliseconds: c_int) -> bool {
     // SAFETY: one `pollfd`, which lives here.
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
+
+/// A veth pair between two namespaces.
+pub fn cable(one: &Netns, one_name: &str, one_address: &str, other: &Netns, other_name: &str, other_address: &str) {
+    one.ip(&["link", "add", one_name, "type", "veth", "peer", "name", other_name, "netns", other.name()]);
+    for (netns, name, address) in [(one, one_name, one_address), (other, other_name, other_address)] {
+        netns.ip(&["address", "add", address, "dev", name]);
+        netns.no_offload(name);
+        for which in ["all", name] {
+            netns.sysctl(&format!("ipv4/conf/{which}/rp_filter"), "0");
+        }
+        netns.ip(&["link", "set", name, "txqueuelen", "10000", "up"]);
+    }
+}
