@@ -7,6 +7,7 @@ mod adopt;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod init;
 mod look;
 mod machine;
 mod record;
@@ -69,6 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             m.get_one::<String>("wan").map(String::as_str),
             m.get_one::<PathBuf>("file").map_or(Path::new(""), PathBuf::as_path),
         ),
+        Some(("init", m)) => init::main(m),
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("version", m)) => version::main(m.get_flag("json")),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
@@ -134,6 +136,7 @@ fn command() -> Command {
                 Arg::new("offline").long("offline").action(ArgAction::SetTrue).help("Check the configuration only"),
             ),
         )
+        .subcommand(init::command())
         .subcommand(
             Command::new("trust").about("Show the router's certificate, and the line that pins it").arg(config()),
         )

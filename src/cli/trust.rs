@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::{Exit, bad_config};
-use crate::config::{self, Trust};
+use crate::config::{self, Trust, Url};
 use crate::types::Fingerprint;
 use std::path::Path;
 
@@ -15,24 +15,11 @@ pub(super) fn main(path: &Path) -> Exit {
         eprintln!("error: router.url is {url}: plain http shows no certificate. Use https");
         return Exit::BadConfig;
     }
-    let seen = match Machine::certificate(&url) {
+    let seen = match seen(&url) {
         Ok(seen) => seen,
-        Err(why) => {
-            eprintln!("error: {url}: {why}");
-            eprintln!(
-                "On the router, www-ssl must be enabled and have a certificate: /ip service print detail where name=www-ssl"
-            );
-            return Exit::Failed;
-        }
+        Err(exit) => return exit,
     };
     let shown = Fingerprint(&seen);
-    eprintln!("{url} shows a certificate with this SHA-256 fingerprint:\n\n  {shown}\n");
-    eprintln!(
-        "Nothing was sent to it, and nothing proves yet that it is your router. On the router's console (Winbox,"
-    );
-    eprintln!("serial, or from a network you trust) compare it with the fingerprint of the certificate of www-ssl:\n");
-    eprintln!("  /certificate print detail where fingerprint=\"{shown}\"");
-    eprintln!("  /ip service print detail where name=www-ssl\n");
     match trust {
         Some(Trust::Fingerprint(pinned)) if pinned == seen => {
             eprintln!("{} pins this certificate already:", path.display());
@@ -52,4 +39,28 @@ pub(super) fn main(path: &Path) -> Exit {
     }
     println!("fingerprint = \"{shown}\"");
     Exit::Ok
+}
+
+/// The fingerprint of the certificate at `url`, with what to compare it to on standard error.
+pub(super) fn show(url: &Url) -> Result<String, Exit> {
+    seen(url).map(|seen| Fingerprint(&seen).to_string())
+}
+
+fn seen(url: &Url) -> Result<[u8; 32], Exit> {
+    let seen = Machine::certificate(url).map_err(|why| {
+        eprintln!("error: {url}: {why}");
+        eprintln!(
+            "On the router, www-ssl must be enabled and have a certificate: /ip service print detail where name=www-ssl"
+        );
+        Exit::Failed
+    })?;
+    let shown = Fingerprint(&seen);
+    eprintln!("{url} shows a certificate with this SHA-256 fingerprint:\n\n  {shown}\n");
+    eprintln!(
+        "Nothing was sent to it, and nothing proves yet that it is your router. On the router's console (Winbox,"
+    );
+    eprintln!("serial, or from a network you trust) compare it with the fingerprint of the certificate of www-ssl:\n");
+    eprintln!("  /certificate print detail where fingerprint=\"{shown}\"");
+    eprintln!("  /ip service print detail where name=www-ssl\n");
+    Ok(seen)
 }

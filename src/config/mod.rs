@@ -134,6 +134,29 @@ pub fn load_unknown(path: &Path, env: Env<'_>) -> Result<(Url, Option<Trust>), F
     router::address(&context, &root.section("router")).ok_or(faults)
 }
 
+/// The router of a text that has nothing else.
+///
+/// # Errors
+/// All [`Faults`] of the section.
+pub fn parse_router(text: &str, file: &str, env: Env<'_>) -> Result<Router, Faults> {
+    let context = read::Context::new(text, file, Path::new("."), env);
+    let router = read::document(&context).and_then(|root| router::read(&context, &root.section("router")));
+    let (faults, _) = context.into_findings();
+    router.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+/// Only where it is.
+///
+/// # Errors
+/// What is wrong with its address.
+pub fn parse_url(text: &str, file: &str) -> Result<Url, Faults> {
+    let context = read::Context::new(text, file, Path::new("."), &|_| None);
+    let url = read::document(&context).and_then(|root| router::address(&context, &root.section("router")));
+    let (mut faults, _) = context.into_findings();
+    faults.faults.retain(|fault| !matches!(fault.problem, Problem::NoTrust));
+    url.filter(|_| faults.is_empty()).map(|(url, _)| url).ok_or(faults)
+}
+
 /// Who may look in, by a file that need not be whole: the defaults when there is no file.
 ///
 /// # Errors

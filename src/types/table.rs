@@ -48,6 +48,8 @@ pub enum Table {
     Route,
     /// The default routes of IPv6.
     Route6,
+    /// The addresses of its interfaces.
+    Address,
 }
 
 const MANGLE: &str = ".id,chain,action,new-connection-mark,new-routing-mark,connection-mark,connection-state,passthrough,\
@@ -60,7 +62,7 @@ const ROUTE6: &str = ".id,dst-address,gateway,routing-table,disabled,dynamic&dst
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Resource,
         Self::User,
         Self::UserGroup,
@@ -82,6 +84,7 @@ impl Table {
         Self::RoutingRule,
         Self::Route,
         Self::Route6,
+        Self::Address,
     ];
 
     /// The path below `/rest`, and the members to ask for, as the manual and recorded answers spell
@@ -117,6 +120,7 @@ impl Table {
             Self::RoutingRule => ("/routing/rule", ".id,src-address,action,table,disabled"),
             Self::Route => ("/ip/route", ROUTE),
             Self::Route6 => ("/ipv6/route", ROUTE6),
+            Self::Address => ("/ip/address", ".id,address,interface,disabled"),
         }
     }
 

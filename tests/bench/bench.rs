@@ -15,6 +15,7 @@ mod own;
 mod two_wans;
 
 use figures::{Figures, float};
+use live::Case;
 use std::path::{Path, PathBuf};
 use two_wans::Load;
 
@@ -46,11 +47,25 @@ fn main() {
     own::cold(&mut figures);
     live::metered(&mut figures, &scratch, seconds.div_ceil(3));
     figures.group("wanctl run, release build, as a process of its own, real time");
-    live::program(&mut figures, &scratch, Path::new(RELEASE), seconds);
-    figures.group("wanctl run, dist build, as a process of its own, real time");
-    match dist() {
-        Some(binary) => live::program(&mut figures, &scratch, &binary, seconds),
-        None => figures.missing("the dist build: cargo build --profile dist --no-default-features"),
+    let plain = Case { history: "small", is_watched: false, goal: None };
+    live::program(&mut figures, &scratch, Path::new(RELEASE), seconds, &plain);
+    let mut shares = Vec::new();
+    for (title, case) in [
+        ("wanctl run, dist build, without history", Case { history: "off", is_watched: false, goal: Some(4.0) }),
+        ("wanctl run, dist build", Case { history: "small", is_watched: false, goal: Some(6.0) }),
+        (
+            "the same with a page open, and a scrape every 5 s",
+            Case { history: "small", is_watched: true, goal: Some(6.0) },
+        ),
+    ] {
+        figures.group(title);
+        match dist() {
+            Some(binary) => shares.push(live::program(&mut figures, &scratch, &binary, seconds, &case)),
+            None => figures.missing("the dist build: cargo build --profile dist --no-default-features"),
+        }
+    }
+    if let [_, Some(alone), Some(watched)] = shares[..] {
+        figures.judge("more CPU than without them", (watched / alone - 1.0) * 100.0, "%", 10.0);
     }
     count::measure(&mut figures, &scratch);
     own::quiet_day(&mut figures);

@@ -7,8 +7,12 @@ use crate::own::{report, us};
 use crate::two_wans::{CYCLE, parse, queues, text};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wanctl::config::Config;
@@ -97,17 +101,21 @@ fn try_metered(figures: &mut Figures, directory: &Path, seconds: u64) -> Result<
 }
 
 /// `wanctl run` as it is shipped, as a process of its own.
-pub fn program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) {
+pub fn program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) -> Option<f64> {
     let name = binary.display().to_string();
-    match try_program(figures, scratch, binary, seconds) {
-        Ok(()) => {}
-        Err(why) => figures.missing(format!("{name} in real time: {why}")),
+    match try_program(figures, scratch, binary, seconds, case) {
+        Ok(share) => Some(share),
+        Err(why) => {
+            figures.missing(format!("{name} in real time: {why}"));
+            None
+        }
     }
 }
 
-fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) -> Result<(), String> {
+fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) -> Result<f64, String> {
     let server = router().map_err(|e| e.to_string())?;
-    let mut running = Running::start(&server, scratch, binary)?;
+    let mut running = Running::start(&server, scratch, binary, case)?;
+    let watcher = case.is_watched.then(Watcher::start);
     thread::sleep(SETTLE);
     let (from, began) = (running.spent()?, Instant::now());
     thread::sleep(Duration::from_secs(seconds));
@@ -127,12 +135,19 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     figures.judge("connections", us(" connections, ")?, "", 1.0);
     figures.judge("TLS handshakes", us(" handshakes, ")?, "", 1.0);
     let memory = |key: &str| running.status(key).map(|kib| kib / 1024.0);
-    figures.judge("RSS", memory("VmRSS:")?, "MiB", 4.0);
+    // 4 MiB without history, 6 with; promised of what is shipped.
+    match case.goal {
+        Some(goal) => figures.judge("RSS", memory("VmRSS:")?, "MiB", goal),
+        None => figures.tell("RSS", memory("VmRSS:")?, "MiB"),
+    }
     figures.tell("of it the program's file", memory("RssFile:")?, "MiB");
     figures.tell("of it anonymous", memory("RssAnon:")?, "MiB");
     figures.tell("highest RSS", memory("VmHWM:")?, "MiB");
     figures.tell("threads", running.status("Threads:")?, "");
-    Ok(())
+    if let Some(watcher) = watcher {
+        figures.tell("answers to the page and the scraper", watcher.end(), "");
+    }
+    Ok(share(0))
 }
 
 /// The number that stands before `what` in the log.
@@ -142,6 +157,61 @@ fn number_before(log: &str, what: &str) -> Option<f64> {
     digits.parse().ok()
 }
 
+/// Where the programs let others look in.
+const LISTEN: &str = "127.0.0.1:9179";
+
+/// How a program is run.
+pub struct Case {
+    pub history: &'static str,
+    /// A page is open, and a scraper comes every five seconds.
+    pub is_watched: bool,
+    /// Of its memory, MiB.
+    pub goal: Option<f64>,
+}
+
+/// What an open page asks for every second, and Prometheus every five.
+struct Watcher {
+    over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<u32>,
+}
+
+impl Watcher {
+    fn start() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let watched = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            let mut answers = 0;
+            for second in 0.. {
+                if watched.load(Ordering::Relaxed) {
+                    break;
+                }
+                for (path, every) in
+                    [("/status", 1), ("/events", 1), ("/history?scale=seconds&last=2", 1), ("/metrics", 5)]
+                {
+                    answers += u32::from(second % every == 0 && look(path).is_ok_and(|bytes| bytes > 100));
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+            answers
+        });
+        Self { over, thread }
+    }
+
+    fn end(self) -> f64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().map_or(0.0, f64::from)
+    }
+}
+
+/// One request; how many bytes came.
+fn look(path: &str) -> std::io::Result<usize> {
+    let mut stream = TcpStream::connect(LISTEN)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {LISTEN}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)
+}
+
 /// A running `wanctl run`; killed when dropped.
 struct Running {
     process: Child,
@@ -149,13 +219,14 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: &RouterServer, scratch: &Path, binary: &Path) -> Result<Self, String> {
+    fn start(server: &RouterServer, scratch: &Path, binary: &Path, case: &Case) -> Result<Self, String> {
         let directory =
             scratch.join(binary.components().rev().nth(1).map_or_else(|| "x".into(), |c| c.as_os_str().to_owned()));
         let io = |e: std::io::Error| e.to_string();
         fs::create_dir_all(&directory).map_err(io)?;
         let (file, log) = (directory.join("wanctl.toml"), directory.join("log"));
-        fs::write(&file, configuration(server, &directory)).map_err(io)?;
+        let observe = format!("\n[observe]\nlisten = \"{LISTEN}\"\nhistory = \"{}\"\n", case.history);
+        fs::write(&file, configuration(server, &directory) + &observe).map_err(io)?;
         let mut command = Command::new(binary);
         command.args(["run", "--config"]).arg(&file).env("WANCTL_ROUTER_PASSWORD", "secret");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).map_err(io)?);

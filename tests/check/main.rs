@@ -3,6 +3,7 @@
 
 mod console;
 mod house;
+mod init;
 mod lines;
 mod mend;
 mod page;

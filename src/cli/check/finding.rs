@@ -2,7 +2,7 @@
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mark {
+pub(in crate::cli) enum Mark {
     /// As it should be.
     Good,
     /// Good to know.
@@ -15,26 +15,26 @@ pub(super) enum Mark {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) mark: Mark,
+pub(in crate::cli) struct Finding {
+    pub(in crate::cli) mark: Mark,
     /// What it is about, such as `cable download`.
-    pub(super) about: String,
+    pub(in crate::cli) about: String,
     /// What was found.
-    pub(super) what: String,
+    pub(in crate::cli) what: String,
     /// Why it matters; empty when nothing needs mending.
-    pub(super) why: &'static str,
+    pub(in crate::cli) why: &'static str,
     /// The RouterOS command that mends it; empty when nothing, or nothing on the router, does.
-    pub(super) mend: String,
+    pub(in crate::cli) mend: String,
 }
 
 impl Finding {
     /// Something that needs no mending on the router.
-    pub(super) fn plain(mark: Mark, about: impl Into<String>, what: impl Into<String>) -> Self {
+    pub(in crate::cli) fn plain(mark: Mark, about: impl Into<String>, what: impl Into<String>) -> Self {
         Self { mark, about: about.into(), what: what.into(), why: "", mend: String::new() }
     }
 
     /// Something to mend.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         mark: Mark,
         about: impl Into<String>,
         what: impl Into<String>,
@@ -47,15 +47,15 @@ impl Finding {
 
 /// Prints as it goes, and counts.
 #[derive(Default)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     /// Findings that keep the line from being controlled.
-    pub(super) bad: u32,
+    pub(in crate::cli) bad: u32,
     /// Findings that should be mended all the same.
-    pub(super) warned: u32,
+    pub(in crate::cli) warned: u32,
 }
 
 impl Report {
-    pub(super) fn add(&mut self, finding: &Finding) {
+    pub(in crate::cli) fn add(&mut self, finding: &Finding) {
         let Finding { mark, about, what, why, mend } = finding;
         let sign = match mark {
             Mark::Good => "ok  ",

@@ -17,8 +17,9 @@ use crate::config::{Config, SteeringConfig, WanConfig};
 use crate::daemon::Restored;
 use crate::measure::{Measure, Trace, compare};
 use crate::types::{Duration, Intent, Item, RouterError, Table, WanId, Ways};
-use facts::Facts;
-use finding::{Finding, Mark, Report};
+pub(super) use facts::Facts;
+pub(super) use finding::Mark;
+use finding::{Finding, Report};
 use std::path::Path;
 use wanctl_hal::linux::{LinuxBoard, resolve};
 use wanctl_hal::{Board, EchoEvent};
@@ -67,7 +68,7 @@ fn online(config: &Config, report: &mut Report) -> Result<(), String> {
         }
     };
     let mut router = Conversation::new(&mut machine, &config.router, address);
-    match read(&mut router, config) {
+    match read(&mut router, |table| matters(table, config)) {
         Ok(mut facts) => {
             facts.here = resolve::source_toward(address);
             examine(config, &facts).iter().for_each(|finding| report.add(finding));
@@ -207,9 +208,9 @@ impl Pinged<'_> {
 }
 
 /// Reads all menus that matter. The first answer decides whether there is a router to check.
-fn read(router: &mut Conversation<'_>, config: &Config) -> Result<Facts, String> {
+pub(super) fn read(router: &mut Conversation<'_>, wanted: impl Fn(Table) -> bool) -> Result<Facts, String> {
     let mut facts = Facts::default();
-    for table in Table::ALL.into_iter().filter(|table| matters(*table, config)) {
+    for table in Table::ALL.into_iter().filter(|table| wanted(*table)) {
         let mut rows = Vec::new();
         let result = router.ask(Intent::Read(table), |item| {
             if let Item::Row(row) = item {
@@ -236,14 +237,14 @@ fn matters(table: Table, config: &Config) -> bool {
         Table::Tree | Table::Simple => {
             config.wans.iter().flat_map(|w| &w.queues).any(|q| facts::table(q.menu) == table)
         }
-        Table::Mangle | Table::Mangle6 | Table::Nat | Table::Route | Table::Route6 => steers,
-        Table::RoutingTable | Table::RoutingRule => steers || config.wans.len() > 1,
+        Table::Mangle | Table::Mangle6 | Table::Nat | Table::Route6 => steers,
+        Table::RoutingTable | Table::RoutingRule | Table::Route | Table::Address => steers || config.wans.len() > 1,
         _ => true,
     }
 }
 
 /// Everything that is right and wrong with the router.
-fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = access::examine(config, facts);
     findings.extend(queues::examine(config, facts));
     findings.extend(rivals::examine(config, facts));

@@ -25,7 +25,7 @@ struct Subject<'a> {
 
 pub(super) fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut bypassed = Vec::new();
+    let (mut bypassed, mut downloads) = (Vec::new(), Vec::new());
     for wan in &config.wans {
         findings.extend(interface(wan, facts));
         let mut subjects = Vec::new();
@@ -45,7 +45,12 @@ pub(super) fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
             findings.extend(down.one_traffic(up));
         }
         bypassed.extend(subjects.iter().filter_map(Subject::bypass));
+        downloads.extend(subjects.into_iter().next().filter(|s| s.direction == Direction::Download).map(|s| (wan, s)));
     }
+    findings.extend(downloads.iter().filter_map(|(wan, subject)| {
+        let others = downloads.iter().filter(|(other, _)| other.name != wan.name);
+        subject.own_traffic(wan, others.map(|(_, other)| other))
+    }));
     findings.extend(fasttrack(facts, &bypassed));
     // Two queues may have the same thing said of what they share.
     let mut told: Vec<Finding> = Vec::new();
@@ -130,7 +135,11 @@ fn make(wan: &WanConfig, direction: Direction, name: &str) -> String {
             )
         }
         (Menu::Tree, Direction::Upload) => {
-            format!("/queue tree add name={} parent=ether1 queue=cake bucket-size=0.01 max-limit={upload}", quote(name))
+            let parent = wan.router_interface.as_deref().unwrap_or("ether1");
+            format!(
+                "/queue tree add name={} parent={parent} queue=cake bucket-size=0.01 max-limit={upload}",
+                quote(name)
+            )
         }
         (Menu::Simple, _) => format!(
             "/queue simple add name={} target=192.168.88.0/24 queue=cake/cake bucket-size=0.01/0.01 \
@@ -265,6 +274,28 @@ impl<'a> Subject<'a> {
                 command(Table::Tree, "set", self.name(), &format!("parent={}", self.lan())),
             )
         })
+    }
+
+    /// Downloads of several WANs leave by one LAN: only marks tell them apart.
+    fn own_traffic<'b>(&self, wan: &WanConfig, mut others: impl Iterator<Item = &'b Self>) -> Option<Finding>
+    where
+        'a: 'b,
+    {
+        let takes_all = |queue: &Self| queue.menu == Menu::Tree && queue.row.get("packet-mark").is_empty();
+        let rival = others.find(|other| other.root() == self.root() && takes_all(self) && other.menu == Menu::Tree)?;
+        let interface = wan.router_interface.as_deref().unwrap_or("INTERFACE-OF-THE-LINE");
+        let mark = quote(&wan.name);
+        Some(self.finding(
+            Mark::Bad,
+            format!("\"{}\" takes all that leaves \"{}\", as does \"{}\"", self.name(), self.root(), rival.name()),
+            "what came by one line would be held to the limit of the other",
+            format!(
+                "/ip firewall mangle add chain=prerouting in-interface={interface} action=mark-packet \
+                 new-packet-mark={mark} passthrough=yes comment={}; {}",
+                quote(&format!("wanctl: download of {}", wan.name)),
+                self.set(self.row, "packet-mark", &mark)
+            ),
+        ))
     }
 
     /// The queues at the ends: those that hold packets.

@@ -245,7 +245,7 @@ impl Marker<'_> {
         let ours = |row: &&Row| row.get("routing-table") == table && !row.is("disabled");
         let routes: Vec<&Row> = facts.rows(Table::Route).iter().filter(ours).collect();
         let Some(route) = routes.iter().min_by_key(|row| row.get("distance").parse::<u32>().unwrap_or(1)) else {
-            let gateway = self.alternate.router_interface.as_deref().unwrap_or("GATEWAY-OF-THE-LINE");
+            let gateway = facts.gateway_of(self.alternate);
             return vec![self.bad(
                 format!("the table \"{table}\" has no default route"),
                 "steered connections fall back to the main table, and leave by the line they should avoid",
@@ -359,7 +359,7 @@ fn pinned(wan: &WanConfig, facts: &Facts) -> Option<Finding> {
             let make = if facts.named(Table::RoutingTable, &table).is_some() {
                 String::new()
             } else {
-                let gateway = wan.router_interface.as_deref().unwrap_or("GATEWAY-OF-THE-LINE");
+                let gateway = facts.gateway_of(wan);
                 format!(
                     "/routing table add name={table} fib; /ip route add dst-address=0.0.0.0/0 gateway={gateway} \
                      routing-table={table}; "
