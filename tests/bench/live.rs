@@ -185,9 +185,13 @@ impl Watcher {
                 if watched.load(Ordering::Relaxed) {
                     break;
                 }
-                for (path, every) in
-                    [("/status", 1), ("/events", 1), ("/history?scale=seconds&last=2", 1), ("/metrics", 5)]
-                {
+                for (path, every) in [
+                    ("/status", 1),
+                    ("/history?tier=seconds&format=json&last=4&wan=0", 1),
+                    ("/history?tier=seconds&format=json&last=4&wan=1", 1),
+                    ("/events", 1),
+                    ("/metrics", 5),
+                ] {
                     answers += u32::from(second % every == 0 && look(path).is_ok_and(|bytes| bytes > 100));
                 }
                 thread::sleep(Duration::from_secs(1));
