@@ -22,7 +22,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Everything is logged, to nowhere: making the lines is part of the loop.
 fn log_everything() {
-    observe::install(log::LevelFilter::Debug, observe::Format::Text, |_| true, || 0);
+    observe::install(log::LevelFilter::Debug, observe::Format::Text, None, |_| true, || 0);
 }
 
 #[test]

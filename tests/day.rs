@@ -47,7 +47,7 @@ fn a_day_in_little_memory_with_few_files() {
     confine(libc::RLIMIT_DATA, status("VmData") * 1024 + MEMORY);
     confine(libc::RLIMIT_NOFILE, FILES);
     // Every line is made, and goes nowhere.
-    observe::install(log::LevelFilter::Debug, observe::Format::Text, |_| true, || 0);
+    observe::install(log::LevelFilter::Debug, observe::Format::Text, None, |_| true, || 0);
     let hours = if std::env::var_os("WANCTL_SOAK").is_some() { 24 } else { 1 };
     let world = world(Load::Bulk);
     // The double's memory is none of the daemon's.

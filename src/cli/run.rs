@@ -4,7 +4,7 @@ use super::Exit;
 use super::record::{self, Notes, Wish};
 use crate::config::{self, Config, Faults, Process, Url, Warning};
 use crate::daemon::{Daemon, Problem, Reloader, Restored, Setup, Store};
-use crate::observe;
+use crate::observe::{self, Collector};
 use crate::types::Duration;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -27,7 +27,13 @@ pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
         }
     };
     // From here on every line has the form that the file asks for.
-    observe::install(config.log_level, config.log_format, linux::write_stderr, linux::unix_seconds);
+    let collector = config.log_collector.map(|to| (to, linux::open_syslog(to)));
+    let sink = collector.is_some().then(|| Collector { send: linux::write_syslog, host: linux::host_name() });
+    observe::install(config.log_level, config.log_format, sink, linux::write_stderr, linux::unix_seconds);
+    if let Some((to, Err(error))) = collector {
+        // A collector that can't be reached now is no reason to leave the line alone.
+        log::warn!("log.syslog = \"{to}\": {error}; nothing goes there until the next start");
+    }
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let run = match record {
         None => plainly(config, path),

@@ -29,6 +29,7 @@ pub use wanctl_hal::Trust;
 use crate::actuate;
 use crate::observe::Format;
 use crate::types::{Bitrate, Duration, MAX_WANS};
+use core::net::{IpAddr, SocketAddr};
 use read::Section;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -55,6 +56,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// How to log.
     pub log_format: Format,
+    /// Who gets every line of the log as well, as syslog over UDP.
+    pub log_collector: Option<SocketAddr>,
     /// What can be seen, and by whom.
     pub observe: Observe,
     /// Where to keep what must survive a restart.
@@ -190,6 +193,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         )
         .unwrap_or(log::LevelFilter::Info);
     let format = log.one_of("format", &[("text", Format::Text), ("json", Format::Json)]).unwrap_or_default();
+    let collector = collector(&log);
     log.finish();
     let state = root.section("state");
     let directory =
@@ -226,10 +230,23 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         actuate,
         log_level: level,
         log_format: format,
+        log_collector: collector,
         observe,
         state_directory: directory,
         process,
     })
+}
+
+/// `log.syslog`: a literal, so that nothing has to be looked up before the first line.
+fn collector(section: &Section<'_, '_>) -> Option<SocketAddr> {
+    const PORT: u16 = 514;
+    let text = section.text("syslog")?;
+    let alone = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, PORT));
+    let found = text.parse::<SocketAddr>().ok().filter(|at| at.port() > 0).or_else(alone);
+    if found.is_none() {
+        section.fault("syslog", Problem::not_a("an address, with a port if it is not 514, such as \"192.168.88.5\""));
+    }
+    found
 }
 
 fn actuate_settings(control: &Section<'_, '_>) -> actuate::Settings {

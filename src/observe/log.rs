@@ -3,7 +3,7 @@
 
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU32, Ordering};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::sync::OnceLock;
 
 /// Longest line; what is beyond is cut off.
@@ -22,9 +22,19 @@ pub enum Format {
     Json,
 }
 
+/// A collector that gets every line as well (RFC 5424).
+#[derive(Clone, Debug)]
+pub struct Collector {
+    /// Sends one datagram; returns whether it left.
+    pub send: fn(&[u8]) -> bool,
+    /// Name of this machine.
+    pub host: String,
+}
+
 /// Where lines go, what time it is, and how many lines were lost.
 struct Logger {
     format: Format,
+    collector: Option<Collector>,
     write: fn(&[u8]) -> bool,
     unix_seconds: fn() -> u64,
     lost: AtomicU32,
@@ -34,8 +44,14 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Starts logging (once; later calls only change the level). `write` returns whether the line was
 /// taken.
-pub fn install(level: LevelFilter, format: Format, write: fn(&[u8]) -> bool, unix_seconds: fn() -> u64) {
-    let logger = LOGGER.get_or_init(|| Logger { format, write, unix_seconds, lost: AtomicU32::new(0) });
+pub fn install(
+    level: LevelFilter,
+    format: Format,
+    collector: Option<Collector>,
+    write: fn(&[u8]) -> bool,
+    unix_seconds: fn() -> u64,
+) {
+    let logger = LOGGER.get_or_init(|| Logger { format, collector, write, unix_seconds, lost: AtomicU32::new(0) });
     let _ = log::set_logger(logger); // fails only when it is installed already
     log::set_max_level(level);
 }
@@ -61,6 +77,13 @@ impl Log for Logger {
         } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(collector) = &self.collector {
+            let mut line = Line::new();
+            // What is too long is cut off.
+            let _ = self.syslog(&mut line, record, &collector.host);
+            // Nobody waits for a collector, nor asks whether it has heard: that is what UDP is for.
+            let _ = (collector.send)(line.as_bytes());
+        }
     }
 
     fn flush(&self) {}
@@ -74,6 +97,21 @@ impl Logger {
             write!(line, "({lost} lines lost) ")?;
         }
         // One record is one line: what a router says must not be able to forge another.
+        write!(Printable(line), "{}", record.args())
+    }
+
+    /// RFC 5424, section 6: priority and version, time, host, program, process, no message number, no data.
+    fn syslog(&self, line: &mut Line, record: &Record<'_>, host: &str) -> core::fmt::Result {
+        const DAEMON: u8 = 3;
+        let severity = match record.level() {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        write!(line, "<{}>1 ", DAEMON * 8 + severity)?;
+        write_time(line, (self.unix_seconds)())?;
+        write!(line, " {host} wanctl {} - - ", std::process::id())?;
         write!(Printable(line), "{}", record.args())
     }
 
@@ -138,7 +176,13 @@ mod tests {
     use super::*;
 
     fn record(format: Format, text: &str) -> Line {
-        let logger = Logger { format, write: |_| true, unix_seconds: || 1_795_435_200, lost: AtomicU32::new(0) };
+        let logger = Logger {
+            format,
+            collector: None,
+            write: |_| true,
+            unix_seconds: || 1_795_435_200,
+            lost: AtomicU32::new(0),
+        };
         let mut line = Line::new();
         let args = format_args!("{text}").as_str().map(ToOwned::to_owned).unwrap_or_else(|| text.to_owned());
         let _ = match format {
@@ -151,6 +195,24 @@ mod tests {
     #[test]
     fn lines_are_dated_and_stay_one_line() {
         assert_eq!(record(Format::Text, "a\nb").as_str(), "2026-11-23T12:00:00Z INFO  a b");
+    }
+
+    #[test]
+    fn syslog_is_as_the_standard_has_it() {
+        let logger = Logger {
+            format: Format::Text,
+            collector: None,
+            write: |_| true,
+            unix_seconds: || 1_795_435_200,
+            lost: AtomicU32::new(0),
+        };
+        for (level, priority) in [(Level::Error, 27), (Level::Warn, 28), (Level::Info, 30), (Level::Debug, 31)] {
+            let mut line = Line::new();
+            let record = Record::builder().level(level).args(format_args!("a\nb")).build();
+            logger.syslog(&mut line, &record, "board").unwrap();
+            let id = std::process::id();
+            assert_eq!(line.as_str(), format!("<{priority}>1 2026-11-23T12:00:00Z board wanctl {id} - - a b"));
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use super::house::House;
 use super::mend::{mends_itself, told};
 
+const PAGE: &str = include_str!("../../docs/steering.md");
+
 const STEERING: &str = include_str!("../../cross/routeros/steering.rsc");
 
 /// The second line, and who leaves by it.
@@ -31,25 +33,31 @@ MEANS
 const RULE: &str = r#"rule = "wanctl: steer wan2""#;
 const LEASE: &str = r#"lease = { lists = ["wanctl-steer-a", "wanctl-steer-b"], prefixes = ["192.168.88.0/24"] }"#;
 
-/// A router with nothing to mend.
-fn good(name: &str, means: &str) -> House {
+/// A router with two lines and their queues, but nothing for steering.
+fn bare(name: &str, means: &str) -> House {
     let mut house = House::new(name);
     house.pin();
     house.change("[state]", &format!("{}[state]", LINES.replace("MEANS", means)));
     house.change("link = \"cable\"", "link = \"cable\"\nsource = \"127.0.0.4\"");
-    let mut console = house.console();
-    // Set up as an administrator; the program's own user may do no more than before.
     let setup = "/queue tree add name=wan2-dl parent=bridge packet-mark=to-wan2 queue=cake max-limit=80M\n\
                  /queue tree add name=wan2-ul parent=ether2 queue=cake max-limit=18M\n\
                  /queue tree set [find name=wan1-dl] packet-mark=to-wan1\n\
                  /queue tree set [find] bucket-size=0.01\n\
-                 /routing table add name=wan1 fib\n/routing table add name=wan2 fib\n\
-                 /routing rule add src-address=127.0.0.4/32 action=lookup-only-in-table table=wan1\n\
-                 /routing rule add src-address=127.0.0.5/32 action=lookup-only-in-table table=wan2\n\
                  /ip firewall filter add chain=forward action=fasttrack-connection connection-state=established,related";
-    console.run(setup).unwrap_or_else(|error| panic!("{error}"));
+    house.console().run(setup).unwrap_or_else(|error| panic!("{error}"));
+    house
+}
+
+/// A router with nothing to mend.
+fn good(name: &str, means: &str) -> House {
+    let house = bare(name, means);
+    let rules = "/routing table add name=wan1 fib\n/routing table add name=wan2 fib\n\
+                 /routing rule add src-address=127.0.0.4/32 action=lookup-only-in-table table=wan1\n\
+                 /routing rule add src-address=127.0.0.5/32 action=lookup-only-in-table table=wan2\n";
     let script = STEERING.replace(":local lease false", &format!(":local lease {}", means == LEASE));
-    console.run(&script).unwrap_or_else(|error| panic!("{error}"));
+    for commands in [rules, &script] {
+        house.console().run(commands).unwrap_or_else(|error| panic!("{error}"));
+    }
     house
 }
 
@@ -132,14 +140,36 @@ fn what_keeps_steering_from_its_effect_is_mended_by_the_command_shown() {
 }
 
 #[test]
+fn a_router_prepared_by_the_page_has_nothing_to_mend() {
+    let rule = r#"rule = "wanctl: new calls leave through dsl""#;
+    let lease = r#"lease = { lists = ["wanctl-calls-a", "wanctl-calls-b"], prefixes = ["192.168.88.0/24"] }"#;
+    for (name, means) in [("page-rule", rule), ("page-lease", lease)] {
+        let house = bare(name, means);
+        let mut console = house.console();
+        let (mut inside, mut typed) = (false, 0);
+        for line in PAGE.lines().map(str::trim) {
+            match line {
+                "```ros" => inside = true,
+                "```" => inside = false,
+                command if inside => {
+                    // The probes of the test go over loopback.
+                    let command = command.replace("172.17.0.2", "127.0.0.4").replace("172.17.0.3", "127.0.0.5");
+                    console.run(&command).unwrap_or_else(|error| panic!("{command}: {error}"));
+                    typed += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(typed >= 15, "{typed}");
+        let said = house.run("check");
+        assert!(said.code == 0 && told(&said).is_empty(), "{}", said.out);
+    }
+}
+
+#[test]
 fn a_router_without_anything_for_steering_is_led_there() {
-    let house = good("bare", LEASE);
+    let house = bare("bare", LEASE);
     let mut console = house.console();
-    let bare = "/ip firewall mangle remove [find]\n/ip firewall nat remove [find]\n\
-                /ip route remove [find routing-table=wanctl-steer]\n/routing table remove [find name=wanctl-steer]\n\
-                /routing rule remove [find]\n\
-                /ip firewall filter set [find action=fasttrack-connection] connection-mark=\"\"";
-    console.run(bare).unwrap_or_else(|error| panic!("{error}"));
     // One thing leads to the next: the rule, then what routes by its mark, then the way out.
     for _ in 0..4 {
         for finding in told(&house.run("check")) {

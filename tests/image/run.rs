@@ -43,17 +43,17 @@ fn controls(name: &str, load: Duration, state: &Path, start: Start<'_>, process:
     let control = Control::default();
     thread::scope(|scope| {
         let _end = EndOnDrop(&control);
-        let daemon = start(&line, scratch.0.clone());
+        let (daemon, began) = (start(&line, scratch.0.clone()), Instant::now());
         thread::sleep(Duration::from_secs(4));
         let writes = router.rates(Direction::Upload).len();
         traffic::load(scope, &line, Direction::Upload, 4, &control);
         thread::sleep(load);
         control.end_load();
         let rates: Vec<u64> = router.rates(Direction::Upload).iter().map(|(_, bps)| *bps).collect();
-        let memory = memory(process(daemon.id()));
+        let (memory, share) = (memory(process(daemon.id())), share(process(daemon.id()), began.elapsed()));
         let (well, log) = daemon.stop();
         let after = router.rates(Direction::Upload).last().map(|(_, bps)| *bps);
-        println!("{name}: rates {rates:?}, {memory}");
+        println!("{name}: rates {rates:?}, {memory}, {share:.2} % of a core");
         // A program that hears no delay cuts nothing; one that hears it goes below what the line can.
         let lowest = rates[writes.min(rates.len() - 1)..].iter().min().copied().unwrap();
         assert!(lowest <= LINE, "{name}: {rates:?} on a line of {LINE}\n{log}");
@@ -68,6 +68,13 @@ fn memory(process: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let lines = status.lines().filter(|l| ["VmHWM", "RssAnon"].iter().any(|k| l.starts_with(k)));
     lines.map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
+}
+
+/// What a process has used of a core, in percent, by the scheduler's clock.
+fn share(process: u32, time: Duration) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    let nanos: f64 = text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(f64::NAN);
+    nanos / 1e7 / time.as_secs_f64()
 }
 
 #[test]
@@ -204,8 +211,38 @@ fn first_probe() {
         let netns = netns::Netns::new("first", "one");
         let mut taken: Vec<Duration> = (0..9).map(|_| first_probe_of(&target, &netns)).collect();
         taken.sort();
-        println!("{:<34} first probe after {:.1} ms", target.name, taken[4].as_secs_f64() * 1e3);
+        let (memory, share) = at_rest(&target, &netns);
+        let first = taken[4].as_secs_f64() * 1e3;
+        println!(
+            "{:<34} first probe after {first:.1} ms; two WANs without history: {memory}, {share:.2} %",
+            target.name
+        );
     }
+}
+
+/// Memory and share of a core of a run of two WANs without history, whose router does not answer.
+fn at_rest(target: &Target, netns: &netns::Netns) -> (String, f64) {
+    let scratch = Scratch::new("rest");
+    let mut text = "[router]\nurl = \"http://10.99.99.99\"\nuser = \"wanctl\"\n".to_owned();
+    for n in 1..=2 {
+        text += &format!(
+            "[[wan]]\nname = \"wan{n}\"\nlink = \"cable\"\nsource = \"127.0.0.{n}\"\ntcp_targets = []\n\
+             reflectors = [\"127.0.{n}.1\", \"127.0.{n}.2\", \"127.0.{n}.3\"]\n\
+             [wan.download]\nqueue = \"wan{n}-dl\"\nceiling = \"40M\"\n[wan.upload]\nqueue = \"wan{n}-ul\"\nceiling = \"14M\"\n"
+        );
+    }
+    text += &format!("[observe]\nhistory = \"off\"\n[state]\ndirectory = \"{}\"\n", scratch.0.join("state").display());
+    fs::write(scratch.0.join("wanctl.toml"), text).unwrap();
+    let mut command = target.command();
+    command.args(["run", "--config"]).arg(scratch.0.join("wanctl.toml")).env("WANCTL_ROUTER_PASSWORD", PASSWORD);
+    command.stderr(fs::File::create(scratch.0.join("log")).unwrap());
+    let began = Instant::now();
+    let mut process = netns.prepare(&mut command).spawn().unwrap();
+    thread::sleep(Duration::from_secs(15));
+    let found = (memory(process.id()), share(process.id(), began.elapsed()));
+    let _ = process.kill();
+    let _ = process.wait();
+    found
 }
 
 fn first_probe_of(target: &Target, netns: &netns::Netns) -> Duration {

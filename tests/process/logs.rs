@@ -4,6 +4,7 @@ use super::house::{House, ORIGINALS, PASSWORD, PATIENCE, Program, QUEUES, Wishes
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fs;
+use std::net::UdpSocket;
 use std::process::Stdio;
 use std::time::Duration;
 use wanctl_hal::sim::{Cut, Fault, lock};
@@ -51,6 +52,44 @@ fn no_secret_is_ever_written() {
             assert!(!text.contains(secret), "\"{secret}\" in:\n{text}");
         }
     }
+}
+
+#[test]
+fn a_collector_gets_every_line_as_syslog() {
+    let house = House::new("syslog");
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector.set_read_timeout(Some(PATIENCE)).unwrap();
+    let section = format!("[log]\nlevel = \"debug\"\nsyslog = \"{}\"", collector.local_addr().unwrap());
+    let program = eventful(&house, &Wishes { end: section.leak(), ..Wishes::default() });
+    let log = program.log();
+    let mut lines = Vec::new();
+    let mut bytes = [0; 2048];
+    while lines.len() < log.lines().count() {
+        let length = collector.recv(&mut bytes).unwrap_or_else(|e| panic!("{e} after {} lines of\n{log}", lines.len()));
+        lines.push(String::from_utf8(bytes[..length].to_vec()).unwrap());
+    }
+    for (line, logged) in lines.iter().zip(log.lines()) {
+        // <PRI>1 TIME HOST wanctl PID - - TEXT
+        let parts: Vec<&str> = line.splitn(8, ' ').collect();
+        let severity = logged.split_whitespace().nth(1).unwrap();
+        let priority = match severity {
+            "ERROR" => "<27>1",
+            "WARN" => "<28>1",
+            "INFO" => "<30>1",
+            _ => "<31>1",
+        };
+        assert_eq!((parts[0], parts[3], parts[5], parts[6]), (priority, "wanctl", "-", "-"), "{line}");
+        assert!(logged.ends_with(parts[7]) && !line.contains(PASSWORD), "{line}\n{logged}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_keeps_nothing_from_work() {
+    let house = House::new("no-syslog");
+    let wishes = Wishes { end: "[log]\nsyslog = \"127.0.0.1:9\"", ..Wishes::default() };
+    let mut program = house.start(&wishes);
+    house.until_limits(&program, "40000000");
+    program.stop(libc::SIGTERM);
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod resolve;
 mod serve;
 mod stdio;
 mod sys;
+mod syslog;
 mod tcp;
 mod tls;
 
@@ -20,3 +21,4 @@ pub use fetch::fetch;
 pub use files::{LockError, StateDirectory};
 pub use stdio::{unix_seconds, write_stderr};
 pub use sys::monotonic;
+pub use syslog::{host_name, open_syslog, write_syslog};

@@ -55,7 +55,7 @@ pub(super) fn main(file: &Path, content: &[u8], other: Option<&Path>) -> Exit {
     };
     let level = if other.is_some() { log::LevelFilter::Off } else { config.log_level };
     SECONDS.set(at);
-    observe::install(level, config.log_format, print, || SECONDS.get());
+    observe::install(level, config.log_format, None, print, || SECONDS.get());
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let cycles = play(board, config, &player, other.as_mut());
     verdict(cycles, cut, &player.borrow(), other.as_ref())
