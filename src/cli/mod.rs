@@ -15,6 +15,7 @@ mod replay;
 mod run;
 #[cfg(feature = "sim")]
 mod simulate;
+mod svg;
 mod trust;
 mod version;
 
@@ -74,7 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("version", m)) => version::main(m.get_flag("json")),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
-        Some((name @ ("status" | "events" | "profile" | "health"), m)) => look::main(name, m),
+        Some((name @ ("status" | "events" | "profile" | "health" | "plot"), m)) => look::main(name, m),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
         #[cfg(feature = "sim")]

@@ -157,7 +157,9 @@ impl<const N: usize> core::fmt::Write for JsonText<'_, N> {
 }
 
 /// UTC as in RFC 3339, by the civil-from-days algorithm (proleptic Gregorian calendar).
-fn write_time(line: &mut Line, unix_seconds: u64) -> core::fmt::Result {
+/// # Errors
+/// The line is full.
+pub fn write_time(line: &mut Line, unix_seconds: u64) -> core::fmt::Result {
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let shifted = days + 719_468; // days since 0000-03-01
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

@@ -16,7 +16,7 @@ mod text;
 pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Stage, SteerFacts, SteerWan, WanFacts};
 pub use flood::Flood;
 pub use history::{Depth, History, Record, Tier, UNKNOWN};
-pub use log::{Collector, Format, Line, install};
+pub use log::{Collector, Format, Line, install, write_time};
 pub use ring::{EventRing, RING};
 pub use spread::Spread;
 pub use text::{Described, about, explained, level};

@@ -43,6 +43,10 @@ fn commands_tell_what_a_running_program_does() {
     assert!(said(&wanctl(&["events", "--url", &url])).contains("cable: reflectors answer"));
     assert!(said(&wanctl(&["profile", "--url", &url])).contains("sample, decide"));
     assert!(said(&wanctl(&["health", "--url", &url])).contains("\"status\":\"ok\""));
+    let picture = said(&wanctl(&["plot", "--tier", "cycles", "--wan", "cable", "--url", &url]));
+    assert!(picture.starts_with("<svg ") && picture.contains("download, Mbit/s"), "{picture}");
+    let wrong = wanctl(&["plot", "--wan", "dsl", "--url", &url]);
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("there is cable"), "{wrong:?}");
     program.stop(libc::SIGTERM);
     let gone = wanctl(&["health", "--url", &url]);
     assert_eq!(gone.status.code(), Some(1));

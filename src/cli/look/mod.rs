@@ -1,8 +1,9 @@
 //! Commands that look at a running daemon through its endpoint: `status`, `events`, `profile`,
-//! `health`.
+//! `health`, `plot`.
 
 mod ask;
 mod paint;
+mod plot;
 mod profile;
 mod status;
 
@@ -18,13 +19,31 @@ use std::time::Duration;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The commands, each with the arguments that say whom to ask.
-pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 4] {
+pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 5] {
     let url = || Arg::new("url").long("url").value_name("URL").help("Whom to ask, such as http://10.0.0.5:9178");
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("The document as it is, for programs");
     let watch =
         Arg::new("watch").long("watch").action(ArgAction::SetTrue).help("Again every second, with the last minute");
     let asks = |name: &'static str, about: &'static str| Command::new(name).about(about).arg(config()).arg(url());
+    let plot = asks("plot", "Draw the past of a line as SVG")
+        .arg(Arg::new("wan").long("wan").value_name("NAME").help("Which line [default: the first]"))
+        .arg(
+            Arg::new("tier")
+                .long("tier")
+                .value_name("TIER")
+                .value_parser(["cycles", "seconds", "minutes"])
+                .default_value("seconds")
+                .hide_possible_values(true)
+                .help("How finely: cycles, seconds or minutes; the finer,\nthe less far back"),
+        )
+        .arg(
+            Arg::new("csv")
+                .long("csv")
+                .value_name("FILE")
+                .help("A saved table of /history in place of a\nrunning wanctl"),
+        );
     [
+        plot,
         asks("status", "Show what a running wanctl sees and does").arg(json()).arg(watch),
         asks("events", "Show its last decisions and faults, with reasons").arg(json()),
         asks("profile", "Show where its cycles' time goes").arg(json()),
@@ -34,6 +53,12 @@ pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 4] {
 
 /// Runs one of them.
 pub(super) fn main(name: &str, matches: &ArgMatches) -> Exit {
+    if name == "plot"
+        && let Some(file) = matches.get_one::<String>("csv")
+    {
+        let text = std::fs::read_to_string(file).map_err(|e| e.to_string());
+        return drawn(text.and_then(|csv| plot::svg(file, &csv)).map_err(|why| format!("{file}: {why}")));
+    }
     let url = matches.get_one::<String>("url").map(String::as_str);
     let endpoint = match Endpoint::find(url, &super::config_path(matches)) {
         Ok(endpoint) => endpoint,
@@ -47,6 +72,7 @@ pub(super) fn main(name: &str, matches: &ArgMatches) -> Exit {
         "status" if flag("watch") => watch(&endpoint),
         "status" => show(&endpoint, "/status", flag("json"), |value, colour| status::screen(value, None, colour)),
         "events" => show(&endpoint, "/events", flag("json"), events),
+        "plot" => return drawn(past(&endpoint, matches)),
         "profile" => show(&endpoint, "/status", flag("json"), |value, _| profile::table(value)),
         _ => health(&endpoint),
     };
@@ -54,6 +80,32 @@ pub(super) fn main(name: &str, matches: &ArgMatches) -> Exit {
         eprintln!("{why}");
         Exit::Failed
     })
+}
+
+/// The picture of a running daemon's past.
+fn past(endpoint: &Endpoint, matches: &ArgMatches) -> Result<String, String> {
+    let status = endpoint.ask("/status")?.json()?;
+    let names: Vec<&str> =
+        status["wans"].as_array().into_iter().flatten().filter_map(|wan| wan["name"].as_str()).collect();
+    let wanted = matches.get_one::<String>("wan").map_or(names.first().copied().unwrap_or(""), String::as_str);
+    let place = names.iter().position(|name| *name == wanted);
+    let place = place.ok_or_else(|| format!("--wan {wanted}: there is {}", names.join(", ")))?;
+    let tier = matches.get_one::<String>("tier").map_or("seconds", String::as_str);
+    let table = endpoint.ask(&format!("/history?wan={place}&tier={tier}&format=csv"))?;
+    plot::svg(wanted, &table.body)
+}
+
+fn drawn(picture: Result<String, String>) -> Exit {
+    match picture {
+        Ok(svg) => {
+            print(&svg);
+            Exit::Ok
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            Exit::Failed
+        }
+    }
 }
 
 /// Colours are for people at a terminal who have not asked for none.

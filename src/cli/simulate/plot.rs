@@ -10,21 +10,13 @@
 use super::Case;
 use super::figures::{COLUMNS, Figures, achieved};
 use super::record::{LOOK, Record, Row, time};
+use crate::cli::svg::{BAND, GAP, LEFT, Page, RIGHT, scale};
 use crate::config::scenario::{Happening, Scenario};
 use crate::types::{Direction, Duration, Instant, State};
 use std::fmt::Write as _;
 
-/// The page, and the part of it that has the time axis below it.
-const WIDTH: f64 = 1200.0;
-const LEFT: f64 = 70.0;
-const RIGHT: f64 = 1170.0;
-
 /// Highest and lowest delay shown (ms): the axis is logarithmic.
 const DELAYS: [f64; 2] = [1.0, 4000.0];
-
-/// Height of the bands of states, and of the gaps between panels.
-const BAND: f64 = 10.0;
-const GAP: f64 = 34.0;
 
 /// Where the first panel begins, and how high the panels are.
 const TOP: f64 = 130.0;
@@ -34,31 +26,11 @@ const DELAY_HEIGHT: f64 = 200.0;
 /// More events than this are not named.
 const MOST_NAMES: usize = 14;
 
-const STYLE: &str = "\
-text{font:12px system-ui,sans-serif;fill:#3c4043}\
-.h{font-size:20px;font-weight:600;fill:#202124}\
-.s{font-size:13px;fill:#5f6368}\
-.e{font-size:10px;fill:#80868b}\
-.grid{stroke:#eceff1;stroke-width:1}\
-.axis{stroke:#9aa0a6;stroke-width:1;fill:none}\
-.event{stroke:#b0b6bc;stroke-width:1;stroke-dasharray:2 3}\
-.capacity{fill:#e8eaed;stroke:#9aa0a6;stroke-width:1}\
-.limit{fill:none;stroke:#1967d2;stroke-width:1.6}\
-.achieved{fill:none;stroke:#188038;stroke-width:1.1}\
-.down{fill:none;stroke:#1967d2;stroke-width:1.2}\
-.up{fill:none;stroke:#e8710a;stroke-width:1.2}\
-.goal{stroke:#d93025;stroke-width:1;stroke-dasharray:6 4}";
-
 /// The picture.
 pub(super) fn svg(case: &Case<'_>, record: &Record, figures: &Figures) -> String {
     let delay_top = TOP + 2.0 * (RATE_HEIGHT + BAND + GAP);
     let height = delay_top + DELAY_HEIGHT + 60.0;
-    let mut page = Page { text: String::new(), end: case.scenario.lasts.as_secs_f64() };
-    let _ = writeln!(
-        page.text,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\
-         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
-    );
+    let mut page = Page::new(height, case.scenario.lasts.as_secs_f64());
     page.title(case, figures);
     page.events(case.scenario, record, delay_top + DELAY_HEIGHT);
     for direction in Direction::BOTH {
@@ -68,37 +40,11 @@ pub(super) fn svg(case: &Case<'_>, record: &Record, figures: &Figures) -> String
         page.states(record, i, top + RATE_HEIGHT + 4.0);
     }
     page.delays(record, delay_top);
-    page.time_axis(delay_top + DELAY_HEIGHT);
-    page.text.push_str("</svg>\n");
-    page.text
-}
-
-struct Page {
-    text: String,
-    /// Length of the run in seconds.
-    end: f64,
+    page.time_axis(delay_top + DELAY_HEIGHT, "seconds", 1.0);
+    page.finish()
 }
 
 impl Page {
-    fn x(&self, seconds: f64) -> f64 {
-        LEFT + (RIGHT - LEFT) * seconds / self.end
-    }
-
-    fn words(&mut self, [x, y]: [f64; 2], class: &str, anchor: &str, words: &str) {
-        let words = words.replace('&', "&amp;").replace('<', "&lt;");
-        let _ = writeln!(
-            self.text,
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\" text-anchor=\"{anchor}\">{words}</text>"
-        );
-    }
-
-    fn line(&mut self, class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
-        let _ = writeln!(
-            self.text,
-            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
-        );
-    }
-
     /// Name, meaning, and the figures of the table in a line.
     fn title(&mut self, case: &Case<'_>, figures: &Figures) {
         let name = format!("{} — {}", case.scenario.name, case.contender.name());
@@ -140,12 +86,7 @@ impl Page {
         let (step, most) = scale(highest * 1.05);
         let bottom = top + RATE_HEIGHT;
         let y = |rate: f64| bottom - RATE_HEIGHT * (rate / most).min(1.0);
-        let mut mark = 0.0;
-        while mark <= most * 1.0001 {
-            self.line("grid", [LEFT, y(mark)], [RIGHT, y(mark)]);
-            self.words([LEFT - 6.0, y(mark) + 4.0], "", "end", &rate_text(mark));
-            mark += step;
-        }
+        self.rate_axis([step, most], y);
         let capacity = self.steps(rows, |row| y(row.capacity[i]));
         let _ = writeln!(self.text, "<path class=\"capacity\" d=\"{capacity}V{bottom:.1}H{LEFT:.1}Z\"/>");
         let columns = self.columns(rows.len());
@@ -158,19 +99,6 @@ impl Page {
         self.words([LEFT, top - 6.0], "", "start", &words);
         let legend = [("#9aa0a6", "capacity"), ("#1967d2", "shaper"), ("#188038", "achieved")];
         self.legend(&legend, top - 6.0);
-    }
-
-    fn legend(&mut self, entries: &[(&str, &str)], y: f64) {
-        let mut x = RIGHT - 95.0 * entries.len() as f64;
-        for (colour, words) in entries {
-            let _ = writeln!(
-                self.text,
-                "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"4\" fill=\"{colour}\"/>",
-                y - 6.0
-            );
-            self.words([x + 19.0, y], "", "start", words);
-            x += 95.0;
-        }
     }
 
     /// States of one direction as a band of colours.
@@ -187,13 +115,7 @@ impl Page {
             }
         }
         for (from, to, state) in spans {
-            let [x, end] = [from, to].map(|at| self.x(at.since(Instant::ZERO).as_secs_f64()));
-            let width = (end - x).max(0.4);
-            let _ = writeln!(
-                self.text,
-                "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAND}\" fill=\"{}\"/>",
-                colour(state)
-            );
+            self.state(top, [from, to].map(seconds), state);
         }
     }
 
@@ -218,26 +140,6 @@ impl Page {
         self.line("axis", [LEFT, bottom], [RIGHT, bottom]);
         self.words([LEFT, top - 6.0], "", "start", "added delay, ms");
         self.legend(&[("#1967d2", "download"), ("#e8710a", "upload")], top - 6.0);
-    }
-
-    fn time_axis(&mut self, bottom: f64) {
-        let (step, _) = scale(self.end);
-        let mut mark = 0.0;
-        while mark <= self.end * 1.0001 {
-            let x = self.x(mark);
-            self.line("axis", [x, bottom], [x, bottom + 5.0]);
-            self.words([x, bottom + 19.0], "", "middle", &format!("{mark:.0}"));
-            mark += step;
-        }
-        self.words([RIGHT, bottom + 38.0], "", "end", "seconds");
-        let mut x = LEFT;
-        for state in [State::Green, State::Yellow, State::SoftRed, State::Red] {
-            let (y, fill) = (bottom + 29.0, colour(state));
-            let _ =
-                writeln!(self.text, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"{BAND}\" fill=\"{fill}\"/>");
-            self.words([x + 19.0, bottom + 38.0], "", "start", state.name());
-            x += 95.0;
-        }
     }
 
     /// One entry for each pixel: its place, and the first and last row in it.
@@ -267,41 +169,10 @@ impl Page {
         let _ = write!(path, "H{RIGHT:.1}");
         path
     }
-
-    fn path(&mut self, class: &str, points: &[(f64, f64)]) {
-        let _ = write!(self.text, "<path class=\"{class}\" d=\"");
-        for (i, (x, y)) in points.iter().enumerate() {
-            let _ = write!(self.text, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
-        }
-        self.text.push_str("\"/>\n");
-    }
 }
 
 fn seconds(at: Instant) -> f64 {
     at.since(Instant::ZERO).as_secs_f64()
-}
-
-/// Marks of 1, 2 or 5 times a power of ten, four to ten of them, and the last one.
-fn scale(most: f64) -> (f64, f64) {
-    let power = libm::pow(10.0, libm::floor(libm::log10(most)));
-    let step = [0.1, 0.2, 0.5, 1.0].into_iter().map(|part| part * power).find(|step| most / step <= 8.0);
-    let step = step.unwrap_or(power);
-    (step, libm::ceil(most / step) * step)
-}
-
-/// In Mbit/s.
-fn rate_text(rate: f64) -> String {
-    let mbps = rate / 1e6;
-    if libm::floor(mbps) < mbps { format!("{mbps:.1}") } else { format!("{mbps:.0}") }
-}
-
-const fn colour(state: State) -> &'static str {
-    match state {
-        State::Green => "#34a853",
-        State::Yellow => "#fbbc04",
-        State::SoftRed => "#fa7b17",
-        State::Red => "#d93025",
-    }
 }
 
 /// What happens, in a word or two.
