@@ -345,6 +345,40 @@ fn a_client_finds_a_place_when_another_has_left() {
 }
 
 #[test]
+fn a_client_that_stays_is_answered_again_and_let_go_when_it_falls_silent() {
+    let (world, mut d) = running();
+    let now = lock(&world).now();
+    let request = b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
+    let visitor = lock(&world).visitors.visit(request, 50);
+    for second in 1..=20_u64 {
+        d.run_until(now + Duration::from_secs(second));
+        let guard = lock(&world);
+        let (heard, closed) = guard.visitors.heard(visitor);
+        let heard = String::from_utf8_lossy(heard).into_owned();
+        assert_eq!(heard.matches("HTTP/1.1 200 OK\r\n").count() as u64, second, "{heard}");
+        assert!(!closed && heard.ends_with("\r\n0\r\n\r\n") && !heard.contains("Connection: close"), "{heard}");
+        drop(guard);
+        lock(&world).visitors.say(visitor, request);
+    }
+    let (clients, shed) = (d.served().clients, d.served().shed);
+    assert_eq!((clients, d.served().requests), (1, 20));
+    // The last answer, then silence: it goes without a word.
+    d.run_until(now + Duration::from_secs(40));
+    let guard = lock(&world);
+    let (heard, closed) = guard.visitors.heard(visitor);
+    assert!(closed && heard.ends_with(b"\r\n0\r\n\r\n"));
+    assert_eq!(d.served().shed, shed, "that is no fault");
+    drop(guard);
+    // Two requests at once are one too many to stay: what follows the first is not listened to.
+    let twice = [&request[..], &request[..]].concat();
+    let visitor = lock(&world).visitors.visit(&twice, usize::MAX);
+    d.run_until(now + Duration::from_secs(42));
+    let guard = lock(&world);
+    let (heard, closed) = guard.visitors.heard(visitor);
+    assert!(closed && String::from_utf8_lossy(heard).matches("Connection: close").count() == 1);
+}
+
+#[test]
 fn nothing_listens_when_it_shall_not() {
     let world = world(1);
     let text = format!("{}\n[observe]\nlisten = \"off\"\nhistory = \"off\"\n", config_text("", ""));

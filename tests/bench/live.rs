@@ -181,6 +181,14 @@ impl Watcher {
         let watched = Arc::clone(&over);
         let thread = thread::spawn(move || {
             let mut answers = 0;
+            // It may still be starting.
+            let Some(mut stream) = (0..50).find_map(|_| {
+                thread::sleep(Duration::from_millis(100));
+                TcpStream::connect(LISTEN).ok()
+            }) else {
+                return 0;
+            };
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
             for second in 0.. {
                 if watched.load(Ordering::Relaxed) {
                     break;
@@ -192,7 +200,7 @@ impl Watcher {
                     ("/events", 1),
                     ("/metrics", 5),
                 ] {
-                    answers += u32::from(second % every == 0 && look(path).is_ok_and(|bytes| bytes > 100));
+                    answers += u32::from(second % every == 0 && look(&mut stream, path).is_ok_and(|bytes| bytes > 100));
                 }
                 thread::sleep(Duration::from_secs(1));
             }
@@ -207,13 +215,19 @@ impl Watcher {
     }
 }
 
-/// One request; how many bytes came.
-fn look(path: &str) -> std::io::Result<usize> {
-    let mut stream = TcpStream::connect(LISTEN)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {LISTEN}\r\nConnection: close\r\n\r\n")?;
+/// One request over a connection that stays, as of a browser; how many bytes came.
+fn look(stream: &mut TcpStream, path: &str) -> std::io::Result<usize> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {LISTEN}\r\nConnection: keep-alive\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)
+    let mut bytes = [0; 16_384];
+    while !answer.ends_with(b"\r\n0\r\n\r\n") {
+        let count = stream.read(&mut bytes)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        answer.extend_from_slice(&bytes[..count]);
+    }
+    Ok(answer.len())
 }
 
 /// A running `wanctl run`; killed when dropped.

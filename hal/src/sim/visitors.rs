@@ -34,6 +34,13 @@ impl Visitors {
         self.visitors.len() - 1
     }
 
+    /// A client says something more.
+    pub fn say(&mut self, visitor: usize, words: &[u8]) {
+        if let Some(visitor) = self.visitors.get_mut(visitor) {
+            visitor.says.extend_from_slice(words);
+        }
+    }
+
     /// What a client has heard, and whether the other side has closed the connection.
     #[must_use]
     pub fn heard(&self, visitor: usize) -> (&[u8], bool) {

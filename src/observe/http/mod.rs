@@ -75,10 +75,10 @@ pub struct Counters {
 /// Where a client is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
-    /// It says its request.
-    Asking,
+    /// It says its request; `again`: not its first.
+    Asking { again: bool },
     /// It is told a page; `more`: the page goes on.
-    Answering { cursor: Cursor, chunks: bool, more: bool },
+    Answering { cursor: Cursor, chunks: bool, more: bool, keeps: bool },
     /// It was told all; what it still says is thrown away.
     Leaving,
 }
@@ -110,8 +110,8 @@ impl Client {
         }
     }
 
-    fn begin(&mut self, now: Instant) {
-        (self.stage, self.since, self.len, self.sent) = (Stage::Asking, now, 0, 0);
+    fn begin(&mut self, now: Instant, again: bool) {
+        (self.stage, self.since, self.len, self.sent) = (Stage::Asking { again }, now, 0, 0);
         self.out.clear();
     }
 }
@@ -159,7 +159,7 @@ impl Server {
         if let Some(place) = carrier.accept()
             && let Some(client) = self.clients.get_mut(place)
         {
-            client.begin(now);
+            client.begin(now, false);
             self.taken |= 1 << place;
             self.counters.clients += 1;
         }
@@ -191,7 +191,7 @@ impl Server {
         parses: &mut u32,
     ) -> bool {
         match self.clients[place].stage {
-            Stage::Asking => self.listen(place, now, carrier, facts, left, parses),
+            Stage::Asking { .. } => self.listen(place, now, carrier, facts, left, parses),
             Stage::Answering { .. } => self.answer(place, now, carrier, facts, left),
             Stage::Leaving => {
                 let mut rest = [0; 256];
@@ -224,6 +224,9 @@ impl Server {
             Io::Gone if room > 0 => return false,
             Io::Later | Io::Gone => {
                 if now.since(client.since) >= patience {
+                    if client.len == 0 && client.stage == (Stage::Asking { again: true }) {
+                        return false; // it has nothing more to ask
+                    }
                     self.counters.shed += 1;
                     self.refuse(place, now, Refusal::Timeout);
                 }
@@ -257,9 +260,10 @@ impl Server {
         let status = if failed { "503 Service Unavailable" } else { "200 OK" };
         let client = &mut self.clients[place];
         client.since = now;
-        head(&mut client.out, status, request.page.media_type(), request.chunks);
+        head(&mut client.out, status, request.page.media_type(), request.chunks, request.keeps);
         let more = request.verb == Verb::Get;
-        client.stage = Stage::Answering { cursor: Cursor::new(request.page), chunks: request.chunks, more };
+        client.stage =
+            Stage::Answering { cursor: Cursor::new(request.page), chunks: request.chunks, more, keeps: request.keeps };
         client.sent = 0;
     }
 
@@ -267,9 +271,9 @@ impl Server {
         self.counters.refused += 1;
         let client = &mut self.clients[place];
         client.since = now;
-        head(&mut client.out, refusal.status(), "text/plain; charset=utf-8", false);
+        head(&mut client.out, refusal.status(), "text/plain; charset=utf-8", false, false);
         let _ = writeln!(Bytes(&mut client.out), "{}", refusal.status());
-        client.stage = Stage::Answering { cursor: Cursor::new(Page::Health), chunks: false, more: false };
+        client.stage = Stage::Answering { cursor: Cursor::new(Page::Health), chunks: false, more: false, keeps: false };
         client.sent = 0;
     }
 
@@ -286,7 +290,11 @@ impl Server {
             let client = &mut self.clients[place];
             let rest = &client.out[client.sent..];
             if rest.is_empty() {
-                let Stage::Answering { cursor, chunks, more } = &mut client.stage else { return true };
+                let Stage::Answering { cursor, chunks, more, keeps } = &mut client.stage else { return true };
+                if !*more && *keeps {
+                    client.begin(now, true);
+                    return true;
+                }
                 if !*more {
                     (client.stage, client.since) = (Stage::Leaving, now);
                     return true;
@@ -320,12 +328,13 @@ impl Server {
 }
 
 /// Status line and headers.
-fn head(out: &mut Frame, status: &str, media_type: &str, chunks: bool) {
+fn head(out: &mut Frame, status: &str, media_type: &str, chunks: bool, keeps: bool) {
     out.clear();
+    let connection = if keeps { "keep-alive" } else { "close" };
     let chunked = if chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
     let _ = write!(
         Bytes(out),
-        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\n{chunked}Connection: close\r\nCache-Control: no-store\r\n\
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\n{chunked}Connection: {connection}\r\nCache-Control: no-store\r\n\
          X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n\
          Cross-Origin-Resource-Policy: same-origin\r\nContent-Security-Policy: default-src 'none'; \
          script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; \

@@ -24,6 +24,8 @@ pub struct Request {
     pub page: Page,
     /// The client understands chunks (HTTP/1.1).
     pub chunks: bool,
+    /// It says that it will ask again over this connection, and has asked for nothing else yet.
+    pub keeps: bool,
 }
 
 /// Who may look in.
@@ -84,12 +86,12 @@ impl Request {
     pub fn parse(bytes: &[u8], access: &Access) -> Result<Option<Self>, Refusal> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut request = httparse::Request::new(&mut headers);
-        match request.parse(bytes) {
-            Ok(httparse::Status::Complete(_)) => {}
+        let length = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
             Err(_) => return Err(Refusal::Bad),
-        }
+        };
         let verb = match request.method {
             Some("GET") => Verb::Get,
             Some("HEAD") => Verb::Head,
@@ -122,7 +124,11 @@ impl Request {
             "/history" => Page::History(Query::parse(query).ok_or(Refusal::Bad)?),
             _ => return Err(Refusal::NotFound),
         };
-        Ok(Some(Self { verb, page, chunks: request.version == Some(1) }))
+        let chunks = request.version == Some(1);
+        let asks = header("connection").is_some_and(|v| v.eq_ignore_ascii_case(b"keep-alive"));
+        // Without chunks the end of an answer is the end of the connection.
+        let keeps = chunks && asks && verb == Verb::Get && length == bytes.len();
+        Ok(Some(Self { verb, page, chunks, keeps }))
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn requests_and_refusals() {
-        let get = |page| Ok(Some(Request { verb: Verb::Get, page, chunks: true }));
+        let get = |page| Ok(Some(Request { verb: Verb::Get, page, chunks: true, keeps: false }));
         assert_eq!(ask("GET / HTTP/1.1\r\n\r\n"), get(Page::Index));
         assert_eq!(ask("GET /health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"), get(Page::Health));
         assert_eq!(
@@ -153,7 +159,7 @@ mod tests {
         let query = Query { wan: 1, json: true, last: 60, ..Query::default() };
         assert_eq!(ask("GET /history?wan=1&format=json&last=60 HTTP/1.1\r\n\r\n"), get(Page::History(query)));
         let old = ask("HEAD /status HTTP/1.0\r\n\r\n");
-        assert_eq!(old, Ok(Some(Request { verb: Verb::Head, page: Page::Status, chunks: false })));
+        assert_eq!(old, Ok(Some(Request { verb: Verb::Head, page: Page::Status, chunks: false, keeps: false })));
         assert_eq!(ask("GET / HTTP/1.1\r\nHost: a\r\n"), Ok(None));
         for (text, refusal) in [
             ("GET /nothing HTTP/1.1\r\n\r\n", Refusal::NotFound),
