@@ -78,8 +78,12 @@ fn main() {
     }
 }
 
-/// The size build, beside the release build, if it was made.
+/// What is shipped, if it is named (`WANCTL_SHIPPED`: a program that `make dist` made, which brings its own libc); else the
+/// size build beside the release build, if it was made.
 fn dist() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("WANCTL_SHIPPED") {
+        return Some(path.into());
+    }
     let binary = Path::new(RELEASE).parent()?.parent()?.join("dist/wanctl");
     binary.is_file().then_some(binary)
 }
