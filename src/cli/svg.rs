@@ -84,14 +84,6 @@ impl Page {
         }
     }
 
-    pub(in crate::cli) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
-        let _ = write!(self.text, "<path class=\"{class}\" d=\"");
-        for (i, (x, y)) in points.iter().enumerate() {
-            let _ = write!(self.text, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
-        }
-        self.text.push_str("\"/>\n");
-    }
-
     /// A piece of a band of states.
     pub(in crate::cli) fn state(&mut self, top: f64, [from, to]: [f64; 2], state: State) {
         let x = self.x(from);

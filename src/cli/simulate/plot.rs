@@ -169,6 +169,14 @@ impl Page {
         let _ = write!(path, "H{RIGHT:.1}");
         path
     }
+
+    fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        let _ = write!(self.text, "<path class=\"{class}\" d=\"");
+        for (i, (x, y)) in points.iter().enumerate() {
+            let _ = write!(self.text, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        }
+        self.text.push_str("\"/>\n");
+    }
 }
 
 fn seconds(at: Instant) -> f64 {
