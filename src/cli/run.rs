@@ -35,10 +35,14 @@ pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
         log::warn!("log.syslog = \"{to}\": {error}; nothing goes there until the next start");
     }
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    let run = match record {
-        None => plainly(config, path),
-        Some(wish) => recorded(config, &text, path, wish),
-    };
+    let run = board(&config).and_then(|machine| {
+        let stop = machine.stop_asked();
+        let run = match record {
+            None => plainly(machine, config, path, &stop),
+            Some(wish) => recorded(machine, config, &text, path, wish, &stop),
+        };
+        run.or_else(|why| if stop() { Ok(log::info!("stopped before the first cycle: {why}")) } else { Err(why) })
+    });
     match run {
         Ok(()) => Exit::Ok,
         Err(message) => {
@@ -48,19 +52,25 @@ pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
     }
 }
 
-fn plainly(config: Config, path: &Path) -> Result<(), String> {
+fn plainly(machine: LinuxBoard, config: Config, path: &Path, stop: &dyn Fn() -> bool) -> Result<(), String> {
     let reloader = reloader(path.to_owned(), |_| {});
     let settled = Settled::of(&config);
-    let mut daemon = daemon(board(&config)?, config, router_address, reloader)?;
+    let mut daemon = daemon(machine, config, |config, restored| router_address(config, restored, stop), reloader)?;
     settled.settle()?;
     daemon.run();
     Ok(())
 }
 
 /// The same, with everything written down that the daemon is told.
-fn recorded(config: Config, text: &str, path: &Path, wish: &Wish) -> Result<(), String> {
+fn recorded(
+    machine: LinuxBoard,
+    config: Config,
+    text: &str,
+    path: &Path,
+    wish: &Wish,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), String> {
     record::check(path, text, &config)?;
-    let machine = board(&config)?;
     let tape = Tape::create(&wish.path, wish.size).map_err(|e| format!("--record {}: {e}", wish.path.display()))?;
     let board = Recorder::new(machine, tape);
     let notes = Rc::new(RefCell::new(Notes::new(board.tape(), path)));
@@ -69,7 +79,7 @@ fn recorded(config: Config, text: &str, path: &Path, wish: &Wish) -> Result<(), 
     let noted = Rc::clone(&notes);
     let reloader = reloader(path.to_owned(), move |result| noted.borrow_mut().reload(result));
     let address = |config: &Config, restored: &Restored| {
-        router_address(config, restored).inspect(|address| notes.borrow().router(*address))
+        router_address(config, restored, stop).inspect(|address| notes.borrow().router(*address))
     };
     let settled = Settled::of(&config);
     let mut daemon = daemon(board, config, address, reloader)?;
@@ -204,13 +214,17 @@ fn reread(path: &Path, current: &Config) -> Result<Read, u32> {
 }
 
 /// The router's address: literal, looked up, or the one of last time.
-pub(super) fn router_address(config: &Config, restored: &Restored) -> Result<SocketAddr, String> {
-    look_up(&config.router.url, restored)
+pub(super) fn router_address(
+    config: &Config,
+    restored: &Restored,
+    stop: &dyn Fn() -> bool,
+) -> Result<SocketAddr, String> {
+    look_up(&config.router.url, restored, stop)
 }
 
-/// The address of what is at `url`.
-pub(super) fn look_up(url: &Url, restored: &Restored) -> Result<SocketAddr, String> {
-    if let Some(ip) = linux::resolve::resolve(&url.host, RESOLVE_PATIENCE) {
+/// The address of what is at `url`; not looked for any longer when `stop` says so.
+pub(super) fn look_up(url: &Url, restored: &Restored, stop: &dyn Fn() -> bool) -> Result<SocketAddr, String> {
+    if let Some(ip) = linux::resolve::resolve(&url.host, RESOLVE_PATIENCE, stop) {
         return Ok(SocketAddr::new(ip, url.port));
     }
     if let Some(last) = restored.router {
@@ -227,11 +241,12 @@ mod tests {
     #[test]
     fn a_name_that_nobody_knows_has_the_address_of_last_time() {
         // No host name, so that no name server is asked: it fails as one that is gone.
+        let never = || false;
         let url = Url { host: "router..lan".to_owned(), port: 8443, tls: true };
         let last = Restored { router: "192.0.2.1:443".parse().ok(), ..Restored::default() };
-        assert_eq!(look_up(&url, &last), Ok("192.0.2.1:8443".parse().unwrap()));
-        assert!(look_up(&url, &Restored::default()).unwrap_err().contains("router..lan"));
+        assert_eq!(look_up(&url, &last, &never), Ok("192.0.2.1:8443".parse().unwrap()));
+        assert!(look_up(&url, &Restored::default(), &never).unwrap_err().contains("router..lan"));
         let literal = Url { host: "192.0.2.9".to_owned(), ..url };
-        assert_eq!(look_up(&literal, &last), Ok("192.0.2.9:8443".parse().unwrap()));
+        assert_eq!(look_up(&literal, &last, &never), Ok("192.0.2.9:8443".parse().unwrap()));
     }
 }

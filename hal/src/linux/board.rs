@@ -124,6 +124,14 @@ impl LinuxBoard {
         Ok(())
     }
 
+    /// Whether a stop was asked for, without taking the signal: for what waits before the loop does.
+    #[must_use]
+    pub fn stop_asked(&self) -> impl Fn() -> bool + use<> {
+        let flags = self.signals.iter().flat_map(|signals| &signals.flags);
+        let stops: Vec<_> = flags.filter(|(s, _)| *s == Signal::Stop).map(|(_, flag)| Arc::clone(flag)).collect();
+        move || stops.iter().any(|flag| flag.load(Ordering::Acquire))
+    }
+
     /// From now on the service manager is told, if the environment names one.
     pub fn answer_to_manager(&mut self) {
         self.manager = Manager::from_environment();

@@ -4,6 +4,7 @@
 
 use crate::units::Duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 use std::net::UdpSocket;
 use std::time::Instant as StdInstant;
 
@@ -11,9 +12,13 @@ const A: u16 = 1;
 const AAAA: u16 = 28;
 const INTERNET: u16 = 1;
 
-/// Looks `host` up, in `budget` at most. `None` when nothing answers or the name does not exist.
+/// How long a stop may go unnoticed while an answer is waited for.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Looks `host` up, in `budget` at most and not for longer than `stop` says no. `None` when nothing
+/// answers or the name does not exist.
 #[must_use]
-pub fn resolve(host: &str, budget: Duration) -> Option<IpAddr> {
+pub fn resolve(host: &str, budget: Duration, stop: &dyn Fn() -> bool) -> Option<IpAddr> {
     if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
         return Some(literal);
     }
@@ -25,7 +30,7 @@ pub fn resolve(host: &str, budget: Duration) -> Option<IpAddr> {
     let end = StdInstant::now() + budget;
     let queries = [A, AAAA].into_iter().flat_map(|kind| servers.iter().map(move |s| (kind, *s)));
     let share = budget / u32::try_from(servers.len().max(1) * 2).unwrap_or(1);
-    queries.filter(|_| StdInstant::now() < end).find_map(|(kind, server)| ask(server, host, kind, share))
+    queries.take_while(|_| StdInstant::now() < end && !stop()).find_map(|(kind, server)| ask(server, host, kind, share, stop))
 }
 
 /// The address of this machine from which packets to `to` leave. Sends nothing.
@@ -52,16 +57,26 @@ fn nameservers(text: &str) -> Vec<SocketAddr> {
     servers.filter_map(|rest| rest.trim().parse().ok()).map(|ip: IpAddr| SocketAddr::new(ip, 53)).take(3).collect()
 }
 
-fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration) -> Option<IpAddr> {
+fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration, stop: &dyn Fn() -> bool) -> Option<IpAddr> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
     socket.connect(server).ok()?;
-    socket.set_read_timeout(Some(patience.max(Duration::from_millis(1)))).ok()?;
+    socket.set_read_timeout(Some(patience.min(GLANCE).max(Duration::from_millis(1)))).ok()?;
     let id = socket.local_addr().ok()?.port();
     socket.send(&query(id, host, kind)?).ok()?;
     let mut answer = [0; 1232];
-    let length = socket.recv(&mut answer).ok()?;
-    read_answer(answer.get(..length)?, id, kind)
+    let end = StdInstant::now() + patience;
+    loop {
+        match socket.recv(&mut answer) {
+            Ok(length) => return read_answer(answer.get(..length)?, id, kind),
+            // Nothing yet: a time-out has two names, and a signal interrupts.
+            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => {}
+            Err(_) => return None,
+        }
+        if StdInstant::now() >= end || stop() {
+            return None;
+        }
+    }
 }
 
 /// A query with one question, recursion desired. `None` for what is no host name.
@@ -137,13 +152,21 @@ mod tests {
 
     #[test]
     fn literals_hosts_and_answers() {
-        assert_eq!(resolve("192.168.88.1", Duration::ZERO), Some(IpAddr::from([192, 168, 88, 1])));
-        assert_eq!(resolve("[::1]", Duration::ZERO), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(resolve("192.168.88.1", Duration::ZERO, &|| false), Some(IpAddr::from([192, 168, 88, 1])));
+        assert_eq!(resolve("[::1]", Duration::ZERO, &|| false), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         assert_eq!(in_hosts("# x\n10.0.0.1 a Router.lan # b\n", "router.lan"), Some(IpAddr::from([10, 0, 0, 1])));
         assert_eq!(nameservers("nameserver 1.1.1.1\nsearch x\nnameserver bad").len(), 1);
         assert_eq!(read_answer(&response(7, [10, 0, 0, 9]), 7, A), Some(IpAddr::from([10, 0, 0, 9])));
         assert_eq!(read_answer(&response(7, [10, 0, 0, 9]), 8, A), None, "another query's answer");
         assert_eq!(query(1, "", A), None);
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait() {
+        let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (server, long) = (mute.local_addr().unwrap(), Duration::from_secs(3600));
+        assert_eq!(ask(server, "router.lan", A, long, &|| true), None);
+        assert_eq!(ask(server, "router.lan", A, Duration::from_millis(1), &|| false), None, "or the patience does");
     }
 
     proptest! {

@@ -60,7 +60,7 @@ pub(super) fn main(path: &Path, offline: bool) -> Exit {
 fn online(config: &Config, report: &mut Report) -> Result<(), String> {
     let mut machine = Machine::new(&config.router.target())?;
     ping(&mut machine.board, config, report);
-    let address = match router_address(config, &Restored::default()) {
+    let address = match router_address(config, &Restored::default(), &|| false) {
         Ok(address) => address,
         Err(message) => {
             report.add(&Finding::plain(Mark::Bad, "router", message));
