@@ -125,7 +125,6 @@ impl LinuxBoard {
     }
 
     /// Whether a stop was asked for, without taking the signal: for what waits before the loop does.
-    #[must_use]
     pub fn stop_asked(&self) -> impl Fn() -> bool + use<> {
         let flags = self.signals.iter().flat_map(|signals| &signals.flags);
         let stops: Vec<_> = flags.filter(|(s, _)| *s == Signal::Stop).map(|(_, flag)| Arc::clone(flag)).collect();

@@ -30,7 +30,9 @@ pub fn resolve(host: &str, budget: Duration, stop: &dyn Fn() -> bool) -> Option<
     let end = StdInstant::now() + budget;
     let queries = [A, AAAA].into_iter().flat_map(|kind| servers.iter().map(move |s| (kind, *s)));
     let share = budget / u32::try_from(servers.len().max(1) * 2).unwrap_or(1);
-    queries.take_while(|_| StdInstant::now() < end && !stop()).find_map(|(kind, server)| ask(server, host, kind, share, stop))
+    queries
+        .take_while(|_| StdInstant::now() < end && !stop())
+        .find_map(|(kind, server)| ask(server, host, kind, share, stop))
 }
 
 /// The address of this machine from which packets to `to` leave. Sends nothing.

@@ -90,7 +90,12 @@ impl<B: Board> Player<B> {
     /// As `wanctl run`.
     pub(super) fn take_over(self, config: &Config) -> Result<Self, String> {
         let Self::Pinger(pinger) = self else { return Ok(self) };
-        let daemon = run::daemon(pinger.board, config.clone(), |config, known| run::router_address(config, known, &|| false), Box::new(|_| Err(1)))?;
+        let daemon = run::daemon(
+            pinger.board,
+            config.clone(),
+            |config, known| run::router_address(config, known, &|| false),
+            Box::new(|_| Err(1)),
+        )?;
         Ok(Self::Daemon(Box::new(daemon)))
     }
 
