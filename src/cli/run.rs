@@ -41,7 +41,11 @@ pub(super) fn main(path: &Path, record: Option<&Wish>) -> Exit {
             None => plainly(machine, config, path, &stop),
             Some(wish) => recorded(machine, config, &text, path, wish, &stop),
         };
-        run.or_else(|why| if stop() { Ok(log::info!("stopped before the first cycle: {why}")) } else { Err(why) })
+        match run {
+            Err(why) if stop() => log::info!("stopped before the first cycle: {why}"),
+            other => other?,
+        }
+        Ok(())
     });
     match run {
         Ok(()) => Exit::Ok,
