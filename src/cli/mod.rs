@@ -4,6 +4,7 @@
 //! [`Exit`]; they are part of the interface.
 
 mod adopt;
+pub mod calibrate;
 mod check;
 #[cfg(feature = "sim")]
 mod demo;

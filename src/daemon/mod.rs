@@ -17,6 +17,7 @@ mod wan;
 mod watch;
 
 pub use setup::{Problem, Setup, ids};
+pub(crate) use setup::{actuator, client};
 pub use steer::Steering;
 pub use store::{Restored, SteerRecord, SteerRecords, Store, Unusable};
 pub use wan::Wan;

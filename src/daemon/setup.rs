@@ -115,7 +115,7 @@ pub fn ids(config: &Config) -> impl Iterator<Item = (WanId, &WanConfig)> {
 }
 
 /// The queues of a configuration, each once.
-pub(super) fn actuator(config: &Config) -> Actuator {
+pub(crate) fn actuator(config: &Config) -> Actuator {
     let mut specs: Vec<QueueSpec> = Vec::new();
     for (id, wan) in ids(config) {
         for (place, QueueRef { menu, name }) in wan.queues.iter().enumerate() {
@@ -164,7 +164,7 @@ fn way(means: &Means) -> SwitchWay {
 }
 
 /// The client of the configured router.
-pub(super) fn client(config: &Config, seed: u64) -> Client {
+pub(crate) fn client(config: &Config, seed: u64) -> Client {
     let router = &config.router;
     let settings = routeros::Settings {
         host: router.url.host_header(),
