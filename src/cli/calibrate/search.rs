@@ -363,8 +363,10 @@ impl Search {
         let risen = idle.risen(rate);
         let of = Loaded { direction: self.direction, idle, from, to, risen };
         let pieces = self.series.capacities(&of, Duration::from_secs(1));
-        let values = |standing| pieces.iter().filter(move |(_, s)| *s || !standing).map(|(value, _)| *value).collect();
-        let all: Vec<f64> = values(false);
+        let values = |standing: bool| -> Vec<f64> {
+            pieces.iter().filter(|(_, stands)| *stands || !standing).map(|(value, _)| *value).collect()
+        };
+        let all = values(false);
         let at = |part| quantile(all.clone(), part).unwrap_or(rate);
         let spread = [at(0.1), at(0.5), at(0.9)];
         let is_filled = self.series.delay(idle, from, to, 0.75).is_some_and(|delay| delay > risen);
@@ -375,7 +377,7 @@ impl Search {
             self.news.push(News::Varies(self.direction));
             return;
         }
-        let standing: Vec<f64> = values(true);
+        let standing = values(true);
         let estimate = if standing.len() >= 3 { quantile(standing, 0.5).unwrap_or(rate) } else { spread[2] };
         self.judged(row);
         self.bounds = Bounds { estimate, high: estimate, least: at(0.0), low: None, spread: None };
