@@ -15,9 +15,16 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Looks at one limit before it is given up: a queue that stands does so in all of them.
 const LOOKS: u32 = 4;
 
+/// A queue that is not below this part of what it was a look before does not drain.
+const STANDS: f64 = 0.8;
+
 /// How long the line is watched with the limit lifted: a steady one, and one that varies.
-const LIFTED: Duration = Duration::from_secs(12);
-const VARYING: Duration = Duration::from_secs(90);
+const LIFTED: Duration = Duration::from_secs(20);
+const VARYING: Duration = Duration::from_secs(100);
+
+/// What is known of a line is told by the rates of so long pieces: a steady one, and one that varies.
+const PIECE: Duration = Duration::from_secs(1);
+const SHORT_PIECE: Duration = Duration::from_millis(500);
 
 /// Transfers need this long to fill a line, and so many round trips more.
 const RAMP: Duration = Duration::from_secs(6);
@@ -36,6 +43,13 @@ const FALL: f64 = 0.93;
 
 /// The search ends when the lowest limit with delay is this near to the highest without.
 const NEAR: f64 = 1.025;
+
+/// On download what passes a standing queue is exactly what the line carries, and what CAKE drops has
+/// passed it before: on slow lines delay rises earlier. The ceiling is not below this part of it.
+const EXACT: f64 = 0.965;
+
+/// Below this part of it there is then nothing to be gained by a closer search.
+const CLOSE: f64 = 0.9;
 
 /// A limit is used when so much of it passes.
 const USED: f64 = 0.94;
@@ -99,8 +113,10 @@ pub enum Kind {
 pub struct Found {
     /// What kind of a line it is.
     pub kind: Kind,
-    /// The highest rate without delay (bit/s).
+    /// The highest rate to set (bit/s).
     pub ceiling: f64,
+    /// The highest limit that was tried and made no delay (bit/s).
+    pub quiet: f64,
     /// The least that the line carried in a second (bit/s).
     pub least: f64,
 }
@@ -141,7 +157,8 @@ enum Stage {
     Idle,
     Lifted { varying: bool },
     Drain { next: f64 },
-    Trial { looks: u32 },
+    /// With the delay of the look before.
+    Trial { looks: u32, delay: f64 },
     Over,
 }
 
@@ -152,8 +169,6 @@ struct Bounds {
     /// Highest limit without delay; lowest with.
     low: Option<f64>,
     high: f64,
-    /// Percentiles of a varying line.
-    spread: Option<[f64; 3]>,
     least: f64,
 }
 
@@ -268,7 +283,7 @@ impl Search {
             _ if self.is_gone(now) => self.ask(now, true),
             Stage::Lifted { varying } => self.lifted(now, varying),
             Stage::Drain { next } => self.drain(now, next),
-            Stage::Trial { looks } => self.trial(now, looks),
+            Stage::Trial { looks, delay } => self.trial(now, looks, delay),
         }
     }
 
@@ -339,7 +354,7 @@ impl Search {
             self.since = now;
             self.news.push(News::There(self.direction, rate));
             if let Stage::Trial { .. } = self.stage {
-                self.stage = Stage::Trial { looks: 0 };
+                self.stage = Stage::Trial { looks: 0, delay: 0.0 };
             }
         } else if self.asked.is_some_and(|asked| now.since(asked) > self.options.patience) {
             self.fail(Failure::NoTransfer(self.direction));
@@ -354,15 +369,20 @@ impl Search {
 
     fn lifted(&mut self, now: Instant, varying: bool) {
         let Some(idle) = &self.idle else { return };
-        let from = self.since + RAMP + Duration::from_secs_f64(RAMP_TRIPS * idle.baseline / 1e3);
         let to = self.known(now);
-        if to.since(from) < if varying { VARYING } else { LIFTED } {
+        // A line that varies is worth every second; a steady one is judged when it is full.
+        let ramp = RAMP + Duration::from_secs_f64(RAMP_TRIPS * idle.baseline / 1e3);
+        let (from, piece, lasts) = match varying {
+            true => (self.since, SHORT_PIECE, VARYING),
+            false => (self.since + ramp, PIECE, LIFTED),
+        };
+        if to.since(from) < lasts {
             return;
         }
         let rate = self.rate(from, to).unwrap_or(0.0);
         let risen = idle.risen(rate);
         let of = Loaded { direction: self.direction, idle, from, to, risen };
-        let pieces = self.series.capacities(&of, Duration::from_secs(1));
+        let pieces = self.series.capacities(&of, piece);
         let values = |standing: bool| -> Vec<f64> {
             pieces.iter().filter(|(_, stands)| *stands || !standing).map(|(value, _)| *value).collect()
         };
@@ -373,23 +393,27 @@ impl Search {
         let row = self.row(from, to, None, risen);
         let is_varying = is_filled && spread[0] < STEADY * spread[2];
         if is_varying && !varying {
-            self.stage = Stage::Lifted { varying: true };
-            self.news.push(News::Varies(self.direction));
-            return;
+            return self.watch_longer();
         }
         let standing = values(true);
         let estimate = if standing.len() >= 3 { quantile(standing, 0.5).unwrap_or(rate) } else { spread[2] };
         self.judged(row);
-        self.bounds = Bounds { estimate, high: estimate, least: at(0.0), low: None, spread: None };
+        self.bounds = Bounds { estimate, high: estimate, least: at(0.0), low: None };
         if !is_filled {
             self.bounds.low = Some(rate);
-            return self.conclude(now, Kind::Unfilled);
+            self.conclude(now, Kind::Unfilled);
+        } else if varying {
+            self.conclude(now, Kind::Varying(spread));
+        } else {
+            self.try_limit(now, estimate * FIRST);
         }
-        if is_varying {
-            self.bounds.spread = Some(spread);
-            self.bounds.estimate = spread[0];
-        }
-        self.try_limit(now, self.bounds.estimate * FIRST);
+    }
+
+    /// What was believed of a steady line is not true of this one.
+    fn watch_longer(&mut self) {
+        self.stage = Stage::Lifted { varying: true };
+        self.set(None);
+        self.news.push(News::Varies(self.direction));
     }
 
     /// The queue first, then the limit.
@@ -405,50 +429,54 @@ impl Search {
         let delay = self.series.delay(idle, now - DRAIN, now, 0.5);
         let is_calm = delay.is_some_and(|delay| delay <= idle.risen(next));
         if (lasts >= DRAIN * 2 && is_calm) || lasts >= DRAIN_MOST {
-            self.stage = Stage::Trial { looks: 0 };
+            self.stage = Stage::Trial { looks: 0, delay: 0.0 };
             self.since = now;
             self.set(Some(next));
         }
     }
 
-    fn trial(&mut self, now: Instant, looks: u32) {
+    fn trial(&mut self, now: Instant, looks: u32, delay: f64) {
         let (Some(idle), Some(limits)) = (&self.idle, self.limits) else { return };
-        let limit = limits[self.direction.index()];
+        let limit = limits[self.direction.index()].as_f64();
         let from = self.since + SETTLE + LOOK * looks;
         let to = self.known(now);
         if to.since(from) < LOOK {
             return;
         }
-        let row = self.row(from, to, Some(limit), idle.risen(limit.as_f64()));
-        let is_used = row.rate >= USED * limit.as_f64();
-        if (row.risen || !is_used) && looks + 1 < LOOKS {
-            self.stage = Stage::Trial { looks: looks + 1 };
+        let row = self.row(from, to, Some(limits[self.direction.index()]), idle.risen(limit));
+        let stands = row.risen && row.delay[0] > STANDS * delay.max(idle.risen(limit));
+        let is_open = row.risen && (looks == 0 || !stands) || row.rate < USED * limit;
+        if is_open && looks + 1 < LOOKS {
+            self.stage = Stage::Trial { looks: looks + 1, delay: row.delay[0] };
             return;
         }
         self.judged(row);
-        if self.bounds.spread.is_some() {
-            return self.conclude(now, Kind::Steady);
+        if row.risen && row.rate < STEADY * limit {
+            return self.watch_longer();
         }
         if row.risen {
-            self.bounds.high = self.bounds.high.min(limit.as_f64());
+            self.bounds.high = self.bounds.high.min(limit);
         } else {
-            self.bounds.low = Some(self.bounds.low.unwrap_or(0.0).max(limit.as_f64()));
+            self.bounds.low = Some(self.bounds.low.unwrap_or(0.0).max(limit));
         }
-        let Bounds { low, high, .. } = self.bounds;
+        let Bounds { low, high, estimate, .. } = self.bounds;
+        let is_close = |low| self.direction == Direction::Download && low >= estimate * CLOSE && low < estimate * EXACT;
         match low {
-            None if high > self.bounds.estimate * 0.2 => self.try_limit(now, high * FALL),
-            Some(low) if high > low * NEAR => self.try_limit(now, libm::sqrt(low * high)),
+            None if high > estimate * 0.2 => self.try_limit(now, high * FALL),
+            Some(low) if high > low * NEAR && !is_close(low) => self.try_limit(now, libm::sqrt(low * high)),
             _ => self.conclude(now, Kind::Steady),
         }
     }
 
     fn conclude(&mut self, now: Instant, kind: Kind) {
-        let Bounds { estimate, low, high, spread, least } = self.bounds;
-        let found = match spread {
-            Some(spread) => Found { kind: Kind::Varying(spread), ceiling: estimate, least },
-            None => Found { kind, ceiling: low.unwrap_or(high), least: least.min(low.unwrap_or(high)) },
+        let Bounds { estimate, low, high, least, .. } = self.bounds;
+        let quiet = low.unwrap_or(high);
+        let ceiling = match kind {
+            Kind::Varying([tenth, ..]) => tenth,
+            Kind::Steady if self.direction == Direction::Download => quiet.max(estimate * EXACT),
+            _ => quiet,
         };
-        self.found[self.direction.index()] = Some(found);
+        self.found[self.direction.index()] = Some(Found { kind, ceiling, quiet, least: least.min(ceiling) });
         self.news.push(News::Found(self.direction));
         self.next_direction(now);
     }
