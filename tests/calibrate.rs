@@ -83,7 +83,7 @@ fn limits(world: &SharedWorld) -> [String; 2] {
 #[derive(Clone, Copy)]
 enum Course {
     Steady,
-    /// A new one between these parts of the nominal, every so many seconds.
+    /// Glides to a new one between these parts of the nominal, again and again, in about so many seconds.
     Walk(f64, f64, f64),
 }
 
@@ -152,10 +152,15 @@ fn world(case: &Case, seed: u64) -> (SharedWorld, [Vec<(Instant, f64)>; 2]) {
     let courses = rates.map(|rate| {
         let mut course = vec![(Instant::ZERO, rate.as_f64())];
         if let Course::Walk(low, high, every) = case.course {
-            let mut now = 0.0;
+            let (mut now, mut part) = (0.0, high);
             while now < 600.0 {
-                course.push((at(now), rate.as_f64() * (low + (high - low) * rng.unit())));
-                now += every * (0.5 + rng.unit());
+                let (next, lasts) = (low + (high - low) * rng.unit(), every * (0.5 + rng.unit()));
+                let end = now + lasts;
+                while now < end {
+                    part += (next - part) * (0.1 / (end - now + 0.1));
+                    now += 0.1;
+                    course.push((at(now), rate.as_f64() * part));
+                }
             }
         }
         course
@@ -230,13 +235,24 @@ fn errors(case: &Case, seed: u64) -> [f64; 2] {
     errors
 }
 
+/// One in the normal run.
+fn seeds() -> std::ops::RangeInclusive<u64> {
+    1..=std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(if is_soak() { 10 } else { 1 })
+}
+
+fn is_soak() -> bool {
+    std::env::var("WANCTL_SOAK").is_ok_and(|v| v == "1")
+}
+
 #[test]
 fn thirty_lines_of_different_kinds() {
     let mut wrong = Vec::new();
-    for case in &CASES {
-        for (direction, error) in Direction::BOTH.into_iter().zip(errors(case, 1)) {
-            if error.abs() > 0.05 {
-                wrong.push(format!("{} {}: {:+.1} %", case.name, direction.name(), error * 100.0));
+    for seed in seeds() {
+        for case in &CASES {
+            for (direction, error) in Direction::BOTH.into_iter().zip(errors(case, seed)) {
+                if error.abs() > 0.05 {
+                    wrong.push(format!("{} {} (seed {seed}): {:+.1} %", case.name, direction.name(), error * 100.0));
+                }
             }
         }
     }

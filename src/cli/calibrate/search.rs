@@ -56,6 +56,10 @@ const USED: f64 = 0.94;
 
 /// A line varies when a tenth of the time it carries less than this part of what it carries in another.
 const STEADY: f64 = 0.88;
+const STEADY_UPLOAD: f64 = 0.92;
+
+/// Delay at this part of the estimate is reason to watch the line for longer.
+const DOUBT: f64 = 0.95;
 
 /// How much of the expected rate must pass for a transfer to be there, and for how long less.
 const PRESENT: f64 = 0.3;
@@ -170,6 +174,8 @@ struct Bounds {
     low: Option<f64>,
     high: f64,
     least: f64,
+    /// It was watched for as long as one that varies.
+    watched: bool,
 }
 
 /// The search.
@@ -391,18 +397,23 @@ impl Search {
         let spread = [at(0.1), at(0.5), at(0.9)];
         let is_filled = self.series.delay(idle, from, to, 0.75).is_some_and(|delay| delay > risen);
         let row = self.row(from, to, None, risen);
-        let is_varying = is_filled && spread[0] < STEADY * spread[2];
+        // On upload what overflows was counted as well: that is seen in the high percentiles.
+        let is_varying = is_filled
+            && match self.direction {
+                Direction::Download => spread[0] < STEADY * spread[2],
+                Direction::Upload => spread[0] < STEADY_UPLOAD * spread[1],
+            };
         if is_varying && !varying {
             return self.watch_longer();
         }
         let standing = values(true);
         let estimate = if standing.len() >= 3 { quantile(standing, 0.5).unwrap_or(rate) } else { spread[2] };
         self.judged(row);
-        self.bounds = Bounds { estimate, high: estimate, least: at(0.0), low: None };
+        self.bounds = Bounds { estimate, high: estimate, least: at(0.0), low: None, watched: varying };
         if !is_filled {
             self.bounds.low = Some(rate);
             self.conclude(now, Kind::Unfilled);
-        } else if varying {
+        } else if is_varying {
             self.conclude(now, Kind::Varying(spread));
         } else {
             self.try_limit(now, estimate * FIRST);
@@ -451,7 +462,9 @@ impl Search {
             return;
         }
         self.judged(row);
-        if row.risen && row.rate < STEADY * limit {
+        // It carries less now than before, or delay where none should be: perhaps it varies slowly.
+        let doubt = row.rate < STEADY * limit || limit < self.bounds.estimate * DOUBT;
+        if row.risen && doubt && !self.bounds.watched {
             return self.watch_longer();
         }
         if row.risen {
