@@ -259,7 +259,191 @@ fn thirty_lines_of_different_kinds() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A line that is calibrated soon, in a world where the transfers are there from the beginning.
+fn small_world(seed: u64) -> SharedWorld {
+    let world = world(&CASES[2], seed).0;
+    for direction in Direction::BOTH {
+        set_flows(&world, direction, 4);
+    }
+    world
+}
+
+fn quick() -> Options {
+    Options { idle: Duration::from_secs(3), ..options() }
+}
+
+/// Random moments of a calibration, the number of them, and the seed (printed).
+fn moments(count: usize) -> impl Iterator<Item = (u64, Duration)> {
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_128);
+    eprintln!("SEED={seed}");
+    let count = if is_soak() { count } else { count / 5 };
+    let mut rng = Rng::new(seed);
+    (0..count).map(move |i| (u64::try_from(i).unwrap(), Duration::from_secs_f64(90.0 * rng.unit())))
+}
+
+/// As long as a calibration lasts, or until `end`: then nobody says farewell.
+fn run_and_kill(world: &SharedWorld, end: Duration) {
+    let mut user = User::new(world, 4);
+    let mut session = session(world, quick());
+    let end = lock(world).now() + end;
+    while lock(world).now() < end && session.turn(&mut user).is_none() {}
+    session.abandon();
+}
+
 #[test]
 fn stopped_at_any_moment_it_restores() {
-    let _ = (Action::Signal(Signal::Stop), Fault::Reset, daemon, kill);
+    let mut held = 0;
+    for (i, moment) in moments(200) {
+        let world = small_world(i);
+        let signal = if i % 3 == 0 { Signal::Reload } else { Signal::Stop };
+        lock(&world).at(Instant::ZERO + moment, Action::Signal(signal));
+        let mut user = User::new(&world, 4);
+        let mut session = session(&world, quick());
+        let (end, restored) = session.run(&mut user);
+        held += usize::from(end == End::Stopped);
+        assert!(restored, "run {i}, stopped at {moment:?}: {end:?}\n{}", user.told);
+        assert_eq!(limits(&world), ORIGINALS, "run {i}, stopped at {moment:?}");
+        if end == End::Stopped {
+            let late = lock(&world).now().since(Instant::ZERO + moment);
+            assert!(late <= Duration::from_secs(2), "run {i}, stopped at {moment:?}: it took {late:?}");
+        }
+    }
+    assert!(held > 20, "most moments lie inside: {held}");
+}
+
+#[test]
+fn killed_at_any_moment_the_next_start_restores() {
+    for (i, moment) in moments(200) {
+        let world = small_world(i);
+        run_and_kill(&world, moment);
+        let now = lock(&world).now();
+        if i % 2 == 0 {
+            // The daemon, which is stopped in order later.
+            lock(&world).at(now + Duration::from_secs(6), Action::Signal(Signal::Stop));
+            let mut daemon = daemon(&world, &config_text("", ""));
+            assert!(daemon.run_until(now + Duration::from_secs(60)));
+        } else {
+            let mut session = session(&world, quick());
+            assert!(session.restore(&mut User::new(&world, 4)), "run {i}, killed at {moment:?}");
+        }
+        assert_eq!(limits(&world), ORIGINALS, "run {i}, killed at {moment:?}");
+    }
+}
+
+#[test]
+fn a_killed_daemon_s_limits_are_restored_as_well_and_the_difference_is_told() {
+    let world = small_world(1);
+    let mut d = daemon(&world, &config_text("", ""));
+    d.run_until(at(5.0));
+    kill(d);
+    assert_ne!(limits(&world), ORIGINALS);
+    let mut user = User::new(&world, 4);
+    let mut session = session(&world, quick());
+    assert_eq!(session.run(&mut user), (End::Done, true));
+    assert_eq!(limits(&world), ORIGINALS);
+    assert!(user.told.contains("max-limit=100000000"), "{}", user.told);
+}
+
+#[test]
+fn a_router_that_dies_gets_its_limits_when_it_is_back() {
+    for fault in [Fault::Stall(Duration::from_secs(70)), Fault::Refuse(Duration::from_secs(70))] {
+        let world = small_world(1);
+        lock(&world).at(at(25.0), Action::Router(fault));
+        lock(&world).at(at(25.0), Action::Router(Fault::Reset));
+        let mut user = User::new(&world, 4);
+        let mut session = session(&world, quick());
+        let (end, restored) = session.run(&mut user);
+        assert!(matches!(&end, End::Failed(why) if why.contains("does not answer")), "{end:?}");
+        assert!(restored && user.told.contains("waiting for the router"), "{}", user.told);
+        assert_eq!(limits(&world), ORIGINALS, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_router_that_boots_is_no_reason_to_stop() {
+    let world = small_world(1);
+    lock(&world).at(at(25.0), Action::Reboot(Duration::from_secs(5)));
+    let mut user = User::new(&world, 4);
+    let mut session = session(&world, quick());
+    assert_eq!(session.run(&mut user), (End::Done, true), "{}", user.told);
+    assert_eq!(limits(&world), ORIGINALS);
+}
+
+#[test]
+fn a_router_that_stays_dead_is_left_to_the_next_start() {
+    let world = small_world(1);
+    lock(&world).at(at(25.0), Action::Router(Fault::Silent(Duration::from_secs(3_600))));
+    lock(&world).at(at(25.0), Action::Router(Fault::Reset));
+    lock(&world).at(at(100.0), Action::Signal(Signal::Stop));
+    let mut session_ = session(&world, quick());
+    let (end, restored) = session_.run(&mut User::new(&world, 4));
+    assert!(matches!(end, End::Failed(_)) && !restored);
+    assert!(lock(&world).now() <= at(102.0), "a signal ends the waiting");
+    drop(session_);
+    let now = lock(&world).now();
+    lock(&world).router.heal(now);
+    assert!(session(&world, quick()).restore(&mut User::new(&world, 4)));
+    assert_eq!(limits(&world), ORIGINALS);
+}
+
+#[test]
+fn a_panic_restores() {
+    struct Panics(User);
+    impl Host for Panics {
+        fn news(&mut self, search: &Search, news: &News) {
+            self.0.news(search, news);
+            assert!(!matches!(news, News::Row(_)), "as was to be");
+        }
+        fn say(&mut self, _: &str) {}
+    }
+    let world = small_world(1);
+    let run = std::panic::AssertUnwindSafe(|| session(&world, quick()).run(&mut Panics(User::new(&world, 4))));
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert_eq!(limits(&world), ORIGINALS);
+}
+
+#[test]
+fn nothing_is_written_without_answers_or_journal_and_nobody_waits_for_ever() {
+    // No answer to any probe.
+    let silent = small_world(1);
+    common::line(&silent, |wan| wan.line.set_connected(false));
+    // No transfer.
+    let lonely = world(&CASES[2], 1).0;
+    // No queue of that name.
+    let other = small_world(1);
+    lock(&other).router.remove_queue("wan1-ul");
+    for (world, words) in [(silent, "probes"), (lonely, "no download"), (other, "upload queue")] {
+        let mut user = User { is_mute: true, ..User::new(&world, 4) };
+        let mut session = session(&world, Options { patience: Duration::from_secs(20), ..quick() });
+        let (end, restored) = session.run(&mut user);
+        assert!(matches!(&end, End::Failed(why) if why.contains(words)), "{words}: {end:?}");
+        assert!(restored, "{words}");
+        assert_eq!(limit(&world, "wan1-dl"), ORIGINALS[0]);
+    }
+}
+
+#[test]
+fn a_transfer_that_never_fills_the_line_is_told_apart() {
+    let world = world(&CASES[5], 1).0;
+    for direction in Direction::BOTH {
+        common::line(&world, |wan| wan.line.set_stream(direction, mbps(20)));
+    }
+    let mut user = User { is_mute: true, ..User::new(&world, 4) };
+    let mut session = session(&world, quick());
+    assert_eq!(session.run(&mut user), (End::Done, true));
+    let found = session.search().found(Direction::Download).unwrap();
+    assert_eq!(found.kind, Kind::Unfilled);
+    assert!((19e6..21e6).contains(&found.ceiling));
+}
+
+#[test]
+fn a_transfer_that_ends_too_early_is_asked_for_again() {
+    let world = world(&CASES[2], 1).0;
+    lock(&world).at(at(25.0), Action::Flows(0, Direction::Download, 0));
+    let mut user = User::new(&world, 4);
+    let mut session = session(&world, quick());
+    assert_eq!(session.run(&mut user), (End::Done, true), "{}", user.told);
+    assert!(user.told.contains("Wanted(Download, true)"), "{}", user.told);
+    let found = session.search().found(Direction::Download).unwrap();
+    assert!((found.ceiling / 50e6 - 1.0).abs() < 0.05, "{found:?}");
 }

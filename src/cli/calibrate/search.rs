@@ -378,31 +378,33 @@ impl Search {
         let to = self.known(now);
         // A line that varies is worth every second; a steady one is judged when it is full.
         let ramp = RAMP + Duration::from_secs_f64(RAMP_TRIPS * idle.baseline / 1e3);
-        let (from, piece, lasts) = match varying {
-            true => (self.since, SHORT_PIECE, VARYING),
-            false => (self.since + ramp, PIECE, LIFTED),
-        };
-        if to.since(from) < lasts {
+        let full = self.since + ramp;
+        let (piece, lasts) = if varying { (SHORT_PIECE, VARYING) } else { (PIECE, ramp + LIFTED) };
+        if to.since(self.since) < lasts {
             return;
         }
-        let rate = self.rate(from, to).unwrap_or(0.0);
+        let rate = self.rate(full, to).unwrap_or(0.0);
         let risen = idle.risen(rate);
-        let of = Loaded { direction: self.direction, idle, from, to, risen };
-        let pieces = self.series.capacities(&of, piece);
+        let is_filled = self.series.delay(idle, full, to, 0.75).is_some_and(|delay| delay > risen);
+        let of = Loaded { direction: self.direction, idle, from: self.since, to, risen };
+        let mut pieces = self.series.capacities(&of, piece);
+        if !pieces.iter().any(|(_, stands)| *stands) {
+            // A queue too small to stand: the line is full now and then at best.
+            pieces = self.series.capacities(&Loaded { from: full, ..of }, piece);
+        }
         let values = |standing: bool| -> Vec<f64> {
             pieces.iter().filter(|(_, stands)| *stands || !standing).map(|(value, _)| *value).collect()
         };
         let all = values(false);
         let at = |part| quantile(all.clone(), part).unwrap_or(rate);
-        let spread = [at(0.1), at(0.5), at(0.9)];
-        let is_filled = self.series.delay(idle, from, to, 0.75).is_some_and(|delay| delay > risen);
-        let row = self.row(from, to, None, risen);
-        // On upload what overflows was counted as well: that is seen in the high percentiles.
-        let is_varying = is_filled
-            && match self.direction {
-                Direction::Download => spread[0] < STEADY * spread[2],
-                Direction::Upload => spread[0] < STEADY_UPLOAD * spread[1],
-            };
+        // On upload what overflows was counted as well, most of it when the line has become slower.
+        let (tenth, is_varying) = match self.direction {
+            Direction::Download => (at(0.1), at(0.1) < STEADY * at(0.9)),
+            Direction::Upload => (at(0.08), at(0.1) < STEADY_UPLOAD * at(0.5)),
+        };
+        let is_varying = is_filled && is_varying;
+        let spread = [tenth, at(0.5), at(0.9)];
+        let row = self.row(full, to, None, risen);
         if is_varying && !varying {
             return self.watch_longer();
         }
@@ -463,7 +465,7 @@ impl Search {
         }
         self.judged(row);
         // It carries less now than before, or delay where none should be: perhaps it varies slowly.
-        let doubt = row.rate < STEADY * limit || limit < self.bounds.estimate * DOUBT;
+        let doubt = row.rate < USED * limit || limit < self.bounds.estimate * DOUBT;
         if row.risen && doubt && !self.bounds.watched {
             return self.watch_longer();
         }

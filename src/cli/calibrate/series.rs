@@ -160,7 +160,9 @@ impl Series {
             known = if stands { Some(rate) } else { known };
             found.push((value, stands));
         }
-        found
+        // Before the queue first stood the line was not full.
+        let first = found.iter().position(|(_, stands)| *stands).unwrap_or(0);
+        found.split_off(first)
     }
 
     /// Bytes that have left the line's own queue over time. On download the router counts behind it.
