@@ -31,6 +31,8 @@ pub struct QueueRef {
 pub struct WanConfig {
     /// Its name: unique, for logs and `--wan`.
     pub name: Text<64>,
+    /// What kind of link it is.
+    pub link: Link,
     /// How its probes are made to leave through it.
     pub source: ProbeSource,
     /// How it is measured.
@@ -78,10 +80,11 @@ pub(super) fn read(section: &Section<'_, '_>, cycle: Duration, exit: Option<Exit
     download.finish();
     upload.finish();
     section.finish();
-    link?;
+    let link = link?;
     let law = law?;
     Some(WanConfig {
         name: name?,
+        link,
         source: source?,
         measure: measure?,
         queues: queues?,
