@@ -9,7 +9,7 @@ mod common;
 use common::{at, config_text, daemon, kill, limit, mbps, parse, set_flows};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use wanctl::cli::calibrate::{End, Host, Kind, News, Options, Search, Session};
+use wanctl::cli::calibrate::{End, Host, Kind, News, Options, Search, Session, proposal};
 use wanctl::types::RateRange;
 use wanctl_hal::sim::{
     Action, Fault, LegSetup, LineSetup, Medium, QueueSetup, Rng, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan,
@@ -177,10 +177,8 @@ fn world(case: &Case, seed: u64) -> (SharedWorld, [Vec<(Instant, f64)>; 2]) {
         seed,
         ..LineSetup::new(rates[0], rates[1])
     };
-    let queues = vec![
-        QueueSetup::tree("wan1-dl", "bridge", 100_000_000),
-        QueueSetup::tree("wan1-ul", "ether1", 50_000_000),
-    ];
+    let queues =
+        vec![QueueSetup::tree("wan1-dl", "bridge", 100_000_000), QueueSetup::tree("wan1-ul", "ether1", 50_000_000)];
     let router = RouterSetup { queues, seed, ..RouterSetup::default() };
     let reflectors = ["1.1.1.1", "9.9.9.9", "8.8.8.8", "208.67.222.222"].map(|ip| ip.parse().unwrap());
     let wan = Wan::new("wan1", "ether1", &line).with_reflectors(&reflectors);
@@ -229,6 +227,7 @@ fn errors(case: &Case, seed: u64) -> [f64; 2] {
         );
         error
     });
+    proposals_are_good(case, &session);
     if std::env::var("VERBOSE").is_ok() || errors.iter().any(|e| e.abs() > 0.05) {
         eprintln!("{}", user.told);
     }
@@ -242,6 +241,24 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
 
 fn is_soak() -> bool {
     std::env::var("WANCTL_SOAK").is_ok_and(|v| v == "1")
+}
+
+/// What is printed is a file that is accepted, for both laws, with the ceilings that were found.
+fn proposals_are_good(case: &Case, session: &Session<SimBoard>) {
+    for law in ["law = \"adaptive\"", "law = \"classic\""] {
+        let text = config_text("", law);
+        let wan = &parse(&text).wans[0];
+        let proposal = proposal(&text, std::path::Path::new("test.toml"), 0, wan, session.search());
+        let wan = &parse(&proposal).wans[0];
+        for d in Direction::BOTH {
+            let found = session.search().found(d).unwrap().ceiling;
+            let ceiling = wan.ranges[d.index()].ceiling().as_f64();
+            assert!((0.98..=1.0001).contains(&(ceiling / found)), "{}: {ceiling}\n{proposal}", case.name);
+        }
+        if std::env::var("VERBOSE").is_ok() {
+            eprintln!("{proposal}");
+        }
+    }
 }
 
 #[test]

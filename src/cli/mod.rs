@@ -38,7 +38,7 @@ pub enum Exit {
     BadConfig = 2,
     /// `check` found something that keeps the line from being controlled.
     Findings = 3,
-    /// `demo` was interrupted (as a shell tells a death by SIGINT).
+    /// `demo` or `calibrate` was interrupted (as a shell tells a death by SIGINT).
     Interrupted = 130,
 }
 
@@ -50,7 +50,8 @@ impl From<Exit> for ExitCode {
 
 const AFTER: &str = "\
 Exit codes: 0 done; 1 failed; 2 bad configuration or command line;
-            3 `check` found something BAD; 130 `demo` was interrupted.
+            3 `check` found something BAD; 130 `demo` or `calibrate` was
+            interrupted.
 Signals to `run`: TERM, INT stop in order; HUP reads the configuration again;
             USR1 logs one line per WAN.";
 
@@ -76,6 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("version", m)) => version::main(m.get_flag("json")),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
+        Some(("calibrate", m)) => calibrate::main(&config_path(m), m),
         Some((name @ ("status" | "events" | "profile" | "health" | "plot"), m)) => look::main(name, m),
         #[cfg(feature = "sim")]
         Some(("demo", m)) => demo::main(m.get_flag("plain")),
@@ -160,6 +162,7 @@ fn command() -> Command {
                 .about("Take the router's present limits as the originals to restore at exit")
                 .arg(config()),
         )
+        .subcommand(calibrate::command(config()))
         .subcommand(
             Command::new("version")
                 .about("Tell what this program is and what it was built from")

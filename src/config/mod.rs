@@ -23,6 +23,7 @@ pub use preset::{Direction as DirectionPreset, Link, Preset};
 pub use process::Process;
 pub use router::{Router, Secret, Url};
 pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};
+pub use value::{duration, rate};
 pub use wan::{QueueRef, WanConfig};
 pub use wanctl_hal::Trust;
 

@@ -77,6 +77,16 @@ impl Url {
         (good && (!numeric || host.parse::<Ipv4Addr>().is_ok())).then(|| Self { host: host.to_owned(), port, tls })
     }
 
+    /// The same with a path behind it, which is not empty.
+    #[must_use]
+    pub fn with_path(text: &str) -> Option<(Self, String)> {
+        let start = text.find("://")? + 3;
+        let end = text[start..].find('/').map_or(text.len(), |at| start + at);
+        let path = if end == text.len() { "/" } else { &text[end..] };
+        let good = path.bytes().all(|byte| byte.is_ascii_graphic());
+        Self::parse(&text[..end]).filter(|_| good).map(|url| (url, path.to_owned()))
+    }
+
     /// Value of the `Host` header: the host, with the port if it is not the usual one.
     #[must_use]
     pub fn host_header(&self) -> String {

@@ -3,7 +3,8 @@
 use crate::types::{Bitrate, Duration};
 
 /// A rate: `"940M"`, `"37.5M"`, `"800k"`, `"1G"`, or plain bit/s. `None` for anything else.
-pub(super) fn rate(text: &str) -> Option<Bitrate> {
+#[must_use]
+pub fn rate(text: &str) -> Option<Bitrate> {
     let text = text.trim();
     let (digits, factor) = match text.char_indices().next_back()? {
         (at, 'k' | 'K') => (&text[..at], 1e3),
@@ -15,7 +16,8 @@ pub(super) fn rate(text: &str) -> Option<Bitrate> {
 }
 
 /// A time span: `"250ms"`, `"4.5ms"`, `"5s"`, `"1m"`, `"1h"`, `"1d"`. `None` for anything else.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let seconds = match text[split..].trim() {

@@ -20,7 +20,8 @@ pub(super) fn svg(name: &str, search: &Search, start: Instant, end: Instant) -> 
     let mut top = TITLE + 10.0;
     let last = page.end;
     for direction in Direction::BOTH {
-        let achieved: Vec<_> = search.series().rates(direction, PIECE).iter().map(|(at, r)| (seconds(*at), *r)).collect();
+        let achieved: Vec<_> =
+            search.series().rates(direction, PIECE).iter().map(|(at, r)| (seconds(*at), *r)).collect();
         let most = achieved.iter().map(|(_, rate)| *rate).fold(1e5, f64::max);
         let (step, most) = scale(most * 1.1);
         let y = |rate: f64| top + HEIGHT - HEIGHT * (rate / most).min(1.0);

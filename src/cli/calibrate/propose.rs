@@ -38,7 +38,7 @@ pub(super) fn changes(wan: &WanConfig, search: &Search) -> Vec<Change> {
     let [green, soft_red, hard_red] = preset.thresholds_ms;
     let scale = (1.5 * (idle.p95 + idle.wander) / green).max(1.0);
     for (direction, section) in Direction::BOTH.into_iter().zip(["wan.download", "wan.upload"]) {
-        let Some(found) = search.found(direction) else { continue };
+        let Some(found) = search.found(direction).filter(|found| found.is_filled()) else { continue };
         add(section, "ceiling", rate(found.ceiling));
         add(section, "floor", rate(floor(found, &preset, direction, target)));
         if !is_adaptive {

@@ -125,6 +125,14 @@ pub struct Found {
     pub least: f64,
 }
 
+impl Found {
+    /// Whether the line was full: else nothing is known of what it carries.
+    #[must_use]
+    pub fn is_filled(&self) -> bool {
+        self.kind != Kind::Unfilled
+    }
+}
+
 /// Why the search can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -159,10 +167,17 @@ pub enum News {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Idle,
-    Lifted { varying: bool },
-    Drain { next: f64 },
+    Lifted {
+        varying: bool,
+    },
+    Drain {
+        next: f64,
+    },
     /// With the delay of the look before.
-    Trial { looks: u32, delay: f64 },
+    Trial {
+        looks: u32,
+        delay: f64,
+    },
     Over,
 }
 

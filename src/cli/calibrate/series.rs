@@ -111,9 +111,8 @@ impl Series {
         let least: Vec<f64> = (0..reflectors).map(|r| of(r).fold(f64::INFINITY, f64::min)).collect();
         let count = seen.len();
         let above = |p: &Probe| p.rtt - medians[p.reflector];
-        let seconds: Vec<f64> = slices(from, to, SLICE)
-            .filter_map(|(a, b)| quantile(self.sent(a, b).map(above).collect(), 0.5))
-            .collect();
+        let seconds: Vec<f64> =
+            slices(from, to, SLICE).filter_map(|(a, b)| quantile(self.sent(a, b).map(above).collect(), 0.5)).collect();
         let wander = quantile(seconds.clone(), 1.0)? - quantile(seconds, 0.0)?;
         Some(Idle {
             baseline: quantile(medians.iter().copied().filter(|m| *m > 0.0).collect(), 0.5)?,
