@@ -412,13 +412,13 @@ impl Search {
         };
         let all = values(false);
         let at = |part| quantile(all.clone(), part).unwrap_or(rate);
-        // On upload what overflows was counted as well, most of it when the line has become slower.
-        let (tenth, is_varying) = match self.direction {
-            Direction::Download => (at(0.1), at(0.1) < STEADY * at(0.9)),
-            Direction::Upload => (at(0.08), at(0.1) < STEADY_UPLOAD * at(0.5)),
-        };
-        let is_varying = is_filled && is_varying;
-        let spread = [tenth, at(0.5), at(0.9)];
+        let spread = [at(0.1), at(0.5), at(0.9)];
+        // On upload some of what overflows is in the high percentiles.
+        let is_varying = is_filled
+            && match self.direction {
+                Direction::Download => spread[0] < STEADY * spread[2],
+                Direction::Upload => spread[0] < STEADY_UPLOAD * spread[1],
+            };
         let row = self.row(full, to, None, risen);
         if is_varying && !varying {
             return self.watch_longer();

@@ -171,17 +171,41 @@ impl Series {
         if of.direction == Direction::Download {
             return counts.clone();
         }
-        let mut left: Vec<(Instant, f64)> = Vec::with_capacity(counts.len());
-        for (at, sum) in counts.iter().filter(|(at, _)| *at >= of.from && *at <= of.to) {
-            let near = delays.iter().filter(|(sent, _)| sent.since(*at).max(at.since(*sent)) < NEAR);
-            let wait = quantile(near.map(|(_, delay)| *delay).collect(), 0.5).unwrap_or(0.0);
-            let leaves = *at + millis(wait);
-            if left.last().is_none_or(|(last, _)| leaves > *last) {
-                left.push((leaves, *sum));
-            }
-        }
-        left
+        let entered: Vec<(Instant, Instant, f64)> = counts
+            .iter()
+            .filter(|(at, _)| *at >= of.from && *at <= of.to)
+            .map(|&(at, sum)| {
+                let near = delays.iter().filter(|(sent, _)| sent.since(at).max(at.since(*sent)) < NEAR);
+                let wait = quantile(near.map(|(_, delay)| *delay).collect(), 0.5).unwrap_or(0.0);
+                (at, at + millis(wait), sum)
+            })
+            .collect();
+        let left = leave(&entered, f64::INFINITY);
+        let queues = entered.iter().filter_map(|(at, leaves, _)| Some(sum_at(&left, *leaves)? - sum_at(&left, *at)?));
+        leave(&entered, quantile(queues.collect(), FULL).unwrap_or(f64::INFINITY))
     }
+}
+
+/// The line's own queue is taken to hold what it was seen to hold, but for this part of the time; more
+/// than that was counted, and dropped.
+const FULL: f64 = 0.8;
+
+/// What has left a queue that holds so much, from what entered it: when, when that leaves, running sum.
+fn leave(entered: &[(Instant, Instant, f64)], most: f64) -> Vec<(Instant, f64)> {
+    let mut left: Vec<(Instant, f64)> = Vec::with_capacity(entered.len());
+    let mut before = entered.first().map_or(0.0, |(_, _, sum)| *sum);
+    for &(at, leaves, sum) in entered {
+        let (last, total) = left.last().copied().unwrap_or((Instant::ZERO, before));
+        let ahead = sum_at(&left, at).unwrap_or(f64::INFINITY);
+        let total = (total + sum - before).min(ahead + most).max(total);
+        before = sum;
+        if leaves > last {
+            left.push((leaves, total));
+        } else if let Some(newest) = left.last_mut() {
+            newest.1 = total;
+        }
+    }
+    left
 }
 
 /// How near to a reading of the counters a probe tells of the queue then.
