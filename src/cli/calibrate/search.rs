@@ -401,7 +401,7 @@ impl Search {
         let rate = self.rate(full, to).unwrap_or(0.0);
         let risen = idle.risen(rate);
         let is_filled = self.series.delay(idle, full, to, 0.75).is_some_and(|delay| delay > risen);
-        let of = Loaded { direction: self.direction, idle, from: self.since, to, risen };
+        let of = Loaded { direction: self.direction, idle, from: self.since, to, risen, overflows: false };
         let mut pieces = self.series.capacities(&of, piece);
         if !pieces.iter().any(|(_, stands)| *stands) {
             // A queue too small to stand: the line is full now and then at best.
@@ -419,10 +419,13 @@ impl Search {
                 Direction::Download => spread[0] < STEADY * spread[2],
                 Direction::Upload => spread[0] < STEADY_UPLOAD * spread[1],
             };
-        let row = self.row(full, to, None, risen);
         if is_varying && !varying {
             return self.watch_longer();
         }
+        let row = self.row(full, to, None, risen);
+        let carried = self.series.capacities(&Loaded { overflows: true, ..of }, piece);
+        let carried =
+            [0.1, 0.5, 0.9].map(|part| quantile(carried.iter().map(|(rate, _)| *rate).collect(), part).unwrap_or(rate));
         let standing = values(true);
         let estimate = if standing.len() >= 3 { quantile(standing, 0.5).unwrap_or(rate) } else { spread[2] };
         self.judged(row);
@@ -431,7 +434,7 @@ impl Search {
             self.bounds.low = Some(rate);
             self.conclude(now, Kind::Unfilled);
         } else if is_varying {
-            self.conclude(now, Kind::Varying(spread));
+            self.conclude(now, Kind::Varying(carried));
         } else {
             self.try_limit(now, estimate * FIRST);
         }

@@ -181,6 +181,9 @@ impl Series {
             })
             .collect();
         let left = leave(&entered, f64::INFINITY);
+        if !of.overflows {
+            return left;
+        }
         let queues = entered.iter().filter_map(|(at, leaves, _)| Some(sum_at(&left, *leaves)? - sum_at(&left, *at)?));
         leave(&entered, quantile(queues.collect(), FULL).unwrap_or(f64::INFINITY))
     }
@@ -224,6 +227,8 @@ pub struct Loaded<'a> {
     pub to: Instant,
     /// Delay above the idle line from which on a queue stands (milliseconds).
     pub risen: f64,
+    /// Some of what was counted on upload was dropped by a full queue, and is to be left out.
+    pub overflows: bool,
 }
 
 impl Idle {
