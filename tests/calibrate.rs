@@ -9,7 +9,7 @@ mod common;
 use common::{at, config_text, daemon, kill, limit, mbps, parse, set_flows};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use wanctl::cli::calibrate::{End, Host, Kind, News, Options, Search, Session, proposal};
+use wanctl::cli::calibrate::{End, Host, Kind, News, Options, Search, Session, proposal, svg};
 use wanctl::types::RateRange;
 use wanctl_hal::sim::{
     Action, Fault, LegSetup, LineSetup, Medium, QueueSetup, Rng, RouterDouble, RouterSetup, SharedWorld, SimBoard, Wan,
@@ -258,6 +258,23 @@ fn proposals_are_good(case: &Case, session: &Session<SimBoard>) {
         }
         if std::env::var("VERBOSE").is_ok() {
             eprintln!("{proposal}");
+        }
+    }
+}
+
+#[test]
+fn the_evidence_is_drawn() {
+    for place in [2, 23] {
+        let (world, _) = world(&CASES[place], 1);
+        let mut session = session(&world, options());
+        session.run(&mut User::new(&world, 6));
+        let picture = svg("line <1>", session.search(), Instant::ZERO, lock(&world).now());
+        assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n") && !picture.contains("NaN"));
+        for words in ["line &lt;1>", "download, Mbit/s", "upload, Mbit/s", "delay above the idle line, ms"] {
+            assert!(picture.contains(words), "{words}");
+        }
+        if let Ok(directory) = std::env::var("PLOTS") {
+            std::fs::write(format!("{directory}/calibrate-{place}.svg"), picture).unwrap();
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::board::{StoreError, StoreFile};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why the state directory can't be used.
@@ -75,6 +75,7 @@ impl StateDirectory {
             }
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
+        hand_over(directory, &lock);
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
@@ -127,6 +128,7 @@ impl StateDirectory {
         let temporary = self.directory.join(format!("{}.new", file.name()));
         let write = || -> io::Result<()> {
             let mut writer = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            hand_over(&self.directory, &writer);
             writer.write_all(bytes)?;
             if durable {
                 writer.sync_all()?;
@@ -138,6 +140,14 @@ impl StateDirectory {
             Ok(())
         };
         write().map_err(|error| errno(&error))
+    }
+}
+
+/// A file made by root in somebody's directory is theirs: the daemon that runs as that user must be able
+/// to read what a command of root has left. Whoever is not root can't, and needs not.
+fn hand_over(directory: &Path, file: &File) {
+    if let Ok(owner) = fs::metadata(directory) {
+        let _ = std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()));
     }
 }
 

@@ -156,3 +156,58 @@ fn good_status(head: &[u8]) -> io::Result<()> {
     let is_good = line.split(' ').nth(1).is_some_and(|status| status.starts_with('2'));
     if is_good { Ok(()) } else { Err(io::Error::other(format!("the server says {line}"))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    /// Bytes that pass in one direction until there are a million.
+    fn passed(upload: bool, answer: &'static str) -> (u64, Option<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let path = "/big?x=1".to_owned();
+        let transfer = Transfer { to, source: ProbeSource::default(), host: "h".to_owned(), path, upload };
+        let load = Load::start(&transfer, 1);
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        let count = stream.read(&mut buffer).unwrap();
+        let head = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        assert!(head.starts_with(if upload { "POST /big?x=1 " } else { "GET /big?x=1 " }), "{head}");
+        let mut passed = 0;
+        if upload && !answer.is_empty() {
+            stream.write_all(answer.as_bytes()).unwrap();
+            drop(stream);
+        } else if upload {
+            while passed < 1_000_000 {
+                passed += stream.read(&mut buffer).unwrap() as u64;
+            }
+        } else {
+            stream.write_all(answer.as_bytes()).unwrap();
+            while passed < 1_000_000 && stream.write_all(&buffer).is_ok() {
+                passed += buffer.len() as u64;
+            }
+        }
+        let end = Instant::now() + Duration::from_secs(2);
+        while load.fault().is_none() && Instant::now() < end && passed == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        (passed, load.fault())
+    }
+
+    #[test]
+    fn transfers_run_in_both_directions_and_refusals_are_told() {
+        assert!(passed(true, "").0 >= 1_000_000);
+        assert!(passed(false, "HTTP/1.1 200 OK\r\n\r\n").0 >= 1_000_000);
+        let (_, fault) = passed(true, "HTTP/1.1 405 Method Not Allowed\r\n\r\n");
+        assert!(fault.is_some(), "a refused upload");
+    }
+
+    #[test]
+    fn only_success_is_good() {
+        assert!(good_status(b"HTTP/1.1 206 Partial Content\r\n").is_ok());
+        let told = good_status(b"HTTP/1.1 301 Moved\r\nLocation: x").unwrap_err().to_string();
+        assert_eq!(told, "the server says HTTP/1.1 301 Moved");
+    }
+}

@@ -10,13 +10,14 @@ mod search;
 mod series;
 mod session;
 
+pub use plot::svg;
 pub use search::{Failure, Found, Kind, News, Options, Row, Search};
 pub use series::{Idle, Loaded, Probe, Series};
 pub use session::{End, Host, Session};
 
 use super::{Exit, bad_config, run};
 use crate::config::{self, Config, Url, WanConfig};
-use crate::daemon::Restored;
+use crate::daemon::Store;
 use crate::types::{Bitrate, Direction, Duration, RateRange};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use console::{Console, tell};
@@ -178,7 +179,7 @@ fn calibrate(path: &Path, text: &str, config: Config, asked: &Asked) -> Result<E
     let mut board = run::board(&config)?;
     restore_after_panic(path);
     let stop = board.stop_asked();
-    let router = run::router_address(&config, &Restored::default(), &stop)?;
+    let router = run::router_address(&config, &Store::default().load_state(&mut board), &stop)?;
     let wan = &config.wans[asked.place];
     let mut console = Console { transfer: asked.transfer(wan)?, load: None };
     let start = board.clock().now;

@@ -13,7 +13,8 @@ const TITLE: f64 = 50.0;
 const PIECE: Duration = Duration::from_millis(500);
 
 /// The picture of a calibration that lasted from `start` to `end`.
-pub(super) fn svg(name: &str, search: &Search, start: Instant, end: Instant) -> String {
+#[must_use]
+pub fn svg(name: &str, search: &Search, start: Instant, end: Instant) -> String {
     let seconds = |at: Instant| at.since(start).as_secs_f64();
     let mut page = Page::new(TITLE + 3.0 * (HEIGHT + GAP) + 30.0, seconds(end).max(1.0));
     page.words([LEFT, 28.0], "h", "start", &format!("{name}: calibration"));
