@@ -79,10 +79,11 @@ fn run(transfer: &Transfer, stop: &AtomicBool) -> io::Result<()> {
     let Transfer { host, path, upload, .. } = transfer;
     let end = "User-Agent: wanctl\r\nConnection: close\r\n\r\n";
     if *upload {
-        write!(stream, "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {BODY}\r\n{end}")?;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {BODY}\r\n{end}");
+        stream.write_all(head.as_bytes())?;
         send(&mut stream, stop)
     } else {
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{end}")?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{end}").as_bytes())?;
         receive(&mut stream, stop)
     }
 }
