@@ -204,7 +204,14 @@ fn round(rate: f64) -> f64 {
 
 fn rate(value: f64) -> String {
     let bps = Bitrate::from_f64(round(value)).bps();
-    if bps.is_multiple_of(1_000_000) { format!("\"{}M\"", bps / 1_000_000) } else { format!("\"{}k\"", bps / 1_000) }
+    match bps / 10_000 {
+        // Hundredths of a megabit, without zeros at the end.
+        hundredths @ 100.. => {
+            let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+            format!("\"{}M\"", text.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => format!("\"{}k\"", bps / 1_000),
+    }
 }
 
 fn millis(value: f64) -> String {
@@ -238,7 +245,13 @@ mod tests {
 
     #[test]
     fn rates_are_rounded_down_to_three_digits() {
-        for (value, text) in [(49_087_000.0, "\"49M\""), (4_837_900.0, "\"4830k\""), (987_654_321.0, "\"987M\"")] {
+        for (value, text) in [
+            (49_087_000.0, "\"49M\""),
+            (4_837_900.0, "\"4.83M\""),
+            (987_654_321.0, "\"987M\""),
+            (100_200_000.0, "\"100M\""),
+            (812_345.0, "\"812k\""),
+        ] {
             assert_eq!(rate(value), text);
         }
     }
