@@ -6,6 +6,7 @@
 //! what; `WANCTL_SKIP_NETNS=1` skips it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, missing_docs)]
 
+mod calibrate;
 mod controller;
 mod delay;
 mod judge;
@@ -97,6 +98,19 @@ fn the_loop_closes_over_a_real_queue() {
         }
         panic!("\n{}\n", complaints.join("\n"));
     }
+}
+
+/// Two to five minutes: with `WANCTL_SOAK=1` only.
+#[test]
+fn calibrate_finds_a_real_queue() {
+    if std::env::var_os("WANCTL_SOAK").is_none() || missing().is_some() {
+        say("  calibrate on a real queue: only with WANCTL_SOAK=1, as root");
+        return;
+    }
+    let calibrate::Calibrated { errors, restored, log } = calibrate::calibrate();
+    say(&log);
+    assert!(errors.iter().all(|error| error.abs() < 0.05), "off by {errors:?}\n{log}");
+    assert!(restored, "{log}");
 }
 
 /// Past the test runner, which shows what was printed only when a test fails.
