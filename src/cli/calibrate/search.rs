@@ -55,8 +55,8 @@ const CLOSE: f64 = 0.9;
 const USED: f64 = 0.94;
 
 /// A line varies when a tenth of the time it carries less than this part of what it carries in another.
-const STEADY: f64 = 0.88;
-const STEADY_UPLOAD: f64 = 0.92;
+const STEADY: f64 = 0.92;
+const STEADY_UPLOAD: f64 = 0.93;
 
 /// Delay at this part of the estimate is reason to watch the line for longer.
 const DOUBT: f64 = 0.95;
