@@ -21,12 +21,12 @@ use crate::daemon::Store;
 use crate::types::{Bitrate, Direction, Duration, RateRange};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use console::{Console, tell};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use wanctl_hal::Board as _;
-use wanctl_hal::linux::{Transfer, resolve};
+use wanctl_hal::linux::{Transfer, process, resolve};
 
 /// How long a transfer is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -267,8 +267,8 @@ fn restore_after_panic(path: &Path) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         before(info);
-        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("wanctl"));
-        let error = std::process::Command::new(program).args(["calibrate", "--restore", "--config"]).arg(&path).exec();
+        let arguments = ["calibrate", "--restore", "--config"].map(OsStr::new);
+        let error = process::start_anew(&[&arguments[..], &[path.as_os_str()]].concat());
         tell(&format!("the limits can't be given back now: {error}; `wanctl calibrate --restore` does it"));
     }));
 }
