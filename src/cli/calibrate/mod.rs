@@ -180,17 +180,17 @@ fn calibrate(path: &Path, text: &str, config: Config, asked: &Asked) -> Result<E
     restore_after_panic(path);
     let stop = board.stop_asked();
     let router = run::router_address(&config, &Store::default().load_state(&mut board), &stop)?;
-    let wan = &config.wans[asked.place];
-    let mut console = Console { transfer: asked.transfer(wan)?, load: None };
+    let mut console = Console { transfer: asked.transfer(&config.wans[asked.place])?, load: None };
     let start = board.clock().now;
-    let mut session = Session::new(board, config.clone(), asked.place, router, asked.options)?;
+    let mut session = Session::new(board, config, asked.place, router, asked.options)?;
     if asked.restore {
         return Ok(told(session.restore(&mut console), Exit::Ok));
     }
     tell(&format!(
         "wan \"{}\": the idle line is watched for {:?}; leave it alone. Ctrl-C ends this at any time, and gives the \
          limits back",
-        wan.name, asked.options.idle
+        session.wan().name,
+        asked.options.idle
     ));
     let (end, restored) = session.run(&mut console);
     drop(console);
@@ -207,11 +207,11 @@ fn calibrate(path: &Path, text: &str, config: Config, asked: &Asked) -> Result<E
     let exit = told(restored, exit);
     let now = session.board().clock().now;
     if let Some(file) = asked.plot.as_ref().filter(|_| session.search().idle().is_some()) {
-        let picture = plot::svg(wan.name.as_str(), session.search(), start, now);
+        let picture = plot::svg(session.wan().name.as_str(), session.search(), start, now);
         std::fs::write(file, picture).map_err(|e| format!("--plot {}: {e}", file.display()))?;
     }
     if end_is_useful(session.search()) {
-        let proposal = proposal(text, path, asked.place, wan, session.search());
+        let proposal = proposal(text, path, asked.place, session.wan(), session.search());
         let _ = std::io::stdout().write_all(proposal.as_bytes());
     }
     Ok(exit)

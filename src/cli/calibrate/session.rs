@@ -7,7 +7,7 @@
 use super::search::{News, Options, Search};
 use super::series::Probe;
 use crate::actuate::{Actuator, Exit, Settings};
-use crate::config::Config;
+use crate::config::{Config, WanConfig};
 use crate::daemon::{self, Store, ids, link};
 use crate::measure::{Measure, Pace, ReplyVerdict};
 use crate::routeros::Client;
@@ -58,6 +58,7 @@ pub enum End {
 /// The search and everything it needs.
 pub struct Session<B: Board> {
     board: B,
+    config: Config,
     id: WanId,
     measure: Measure,
     search: Search,
@@ -142,6 +143,7 @@ impl<B: Board> Session<B> {
             failure: None,
             left: false,
             board,
+            config,
         })
     }
 
@@ -390,6 +392,12 @@ impl<B: Board> Session<B> {
     #[must_use]
     pub const fn search(&self) -> &Search {
         &self.search
+    }
+
+    /// The WAN, as the file has it.
+    #[must_use]
+    pub fn wan(&self) -> &WanConfig {
+        &self.config.wans[self.id.index()]
     }
 
     /// The machine.
