@@ -77,6 +77,8 @@ pub(super) fn command(config: Arg) -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Only give back limits that a killed run has left"),
         )
+        // How it starts itself anew after a panic: not a success, whatever comes of it.
+        .arg(Arg::new("failed").long("failed").action(ArgAction::SetTrue).hide(true))
         .after_help(AFTER)
 }
 
@@ -124,7 +126,8 @@ struct Asked {
     options: Options,
     load: Option<(Url, String)>,
     plot: Option<PathBuf>,
-    restore: bool,
+    /// Nothing but that, and how it then ends.
+    restore: Option<Exit>,
 }
 
 impl Asked {
@@ -158,7 +161,9 @@ impl Asked {
             Url::with_path(url).filter(|(url, _)| !url.tls).ok_or_else(right)
         });
         let plot = matches.get_one::<PathBuf>("plot").cloned();
-        Ok(Self { place, options, load: load.transpose()?, plot, restore: matches.get_flag("restore") })
+        let restored = if matches.get_flag("failed") { Exit::Failed } else { Exit::Ok };
+        let restore = matches.get_flag("restore").then_some(restored);
+        Ok(Self { place, options, load: load.transpose()?, plot, restore })
     }
 
     fn transfer(&self, wan: &WanConfig) -> Result<Option<Transfer>, String> {
@@ -183,8 +188,8 @@ fn calibrate(path: &Path, text: &str, config: Config, asked: &Asked) -> Result<E
     let mut console = Console { transfer: asked.transfer(&config.wans[asked.place])?, load: None };
     let start = board.clock().now;
     let mut session = Session::new(board, config, asked.place, router, asked.options)?;
-    if asked.restore {
-        return Ok(told(session.restore(&mut console), Exit::Ok));
+    if let Some(exit) = asked.restore {
+        return Ok(told(session.restore(&mut console), exit));
     }
     tell(&format!(
         "wan \"{}\": the idle line is watched for {:?}; leave it alone. Ctrl-C ends this at any time, and gives the \
@@ -267,7 +272,7 @@ fn restore_after_panic(path: &Path) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         before(info);
-        let arguments = ["calibrate", "--restore", "--config"].map(OsStr::new);
+        let arguments = ["calibrate", "--restore", "--failed", "--config"].map(OsStr::new);
         let error = process::start_anew(&[&arguments[..], &[path.as_os_str()]].concat());
         tell(&format!("the limits can't be given back now: {error}; `wanctl calibrate --restore` does it"));
     }));
