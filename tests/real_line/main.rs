@@ -20,6 +20,7 @@ use line::{BASE_RTT, Direction, RealLine};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use traffic::{Control, EndOnDrop};
@@ -80,6 +81,7 @@ fn the_loop_closes_over_a_real_queue() {
         say(&format!("\n  SKIPPED ON REQUEST (WANCTL_SKIP_NETNS=1): the test on a real queue; {missing}\n"));
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     netns::sweep();
     let started = Instant::now();
     let free = both("uncontrolled", None);
@@ -100,6 +102,9 @@ fn the_loop_closes_over_a_real_queue() {
     }
 }
 
+/// Both tests want the machine for themselves.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Two to five minutes: with `WANCTL_SOAK=1` only.
 #[test]
 fn calibrate_finds_a_real_queue() {
@@ -107,6 +112,7 @@ fn calibrate_finds_a_real_queue() {
         say("  calibrate on a real queue: only with WANCTL_SOAK=1, as root");
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let calibrate::Calibrated { errors, restored, log } = calibrate::calibrate();
     say(&log);
     assert!(errors.iter().all(|error| error.abs() < 0.05), "off by {errors:?}\n{log}");

@@ -4,12 +4,15 @@ use super::propose::{found_text, row_text};
 use super::search::{News, Search};
 use super::session::Host;
 use crate::cli::svg::rate_text;
-use crate::types::Direction;
+use crate::types::{Direction, Duration};
 use std::io::Write as _;
 use wanctl_hal::linux::{Load, Transfer};
 
 /// Transfers at a time: one alone does not fill every line.
 const TRANSFERS: usize = 8;
+
+/// A line on which more than this passes is not idle (bit/s).
+const BUSY: f64 = 1e6;
 
 /// A line on standard error. Nobody reading it is no reason to stop before the limits are back.
 pub(super) fn tell(line: &str) {
@@ -43,14 +46,7 @@ impl Console {
 impl Host for Console {
     fn news(&mut self, search: &Search, news: &News) {
         match news {
-            News::Idle => {
-                if let Some(idle) = search.idle() {
-                    tell(&format!(
-                        "idle line: {:.1} ms, usually {:.1} ms above the least, 95 % within {:.1} ms more ({} probes)",
-                        idle.baseline, idle.jitter, idle.p95, idle.count
-                    ));
-                }
-            }
+            News::Idle => idle(search),
             News::Wanted(direction, again) => self.wanted(*direction, *again),
             News::There(direction, rate) => {
                 tell(&format!(
@@ -80,5 +76,26 @@ impl Host for Console {
 
     fn say(&mut self, line: &str) {
         tell(line);
+    }
+}
+
+/// What the idle line is like, and whether it was one.
+fn idle(search: &Search) {
+    let Some(idle) = search.idle() else { return };
+    tell(&format!(
+        "idle line: {:.1} ms, usually {:.1} ms above the least, 95 % within {:.1} ms more ({} probes)",
+        idle.baseline, idle.jitter, idle.p95, idle.count
+    ));
+    for direction in Direction::BOTH {
+        let rates = search.series().rates(direction, Duration::from_secs(1));
+        let most = rates.into_iter().map(|(_, rate)| rate).fold(0.0, f64::max);
+        if most > BUSY {
+            tell(&format!(
+                "warning: it was not idle, up to {} Mbit/s of {} passed: should what follows look odd, do it again at a \
+                 quieter time",
+                rate_text(libm::round(most / 1e5) * 1e5),
+                direction.name()
+            ));
+        }
     }
 }

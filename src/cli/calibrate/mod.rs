@@ -28,8 +28,9 @@ use std::path::{Path, PathBuf};
 use wanctl_hal::Board as _;
 use wanctl_hal::linux::{Transfer, process, resolve};
 
-/// How long a transfer is waited for.
+/// How long a transfer is waited for: one that people start, and one of our own.
 const PATIENCE: Duration = Duration::from_secs(180);
+const OWN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The lowest limit that is ever set.
 const LEAST: Bitrate = Bitrate::from_bps(64_000);
@@ -41,10 +42,10 @@ const MOST: Bitrate = Bitrate::from_mbps(400_000);
 const LIFT: f64 = 10.0;
 
 const AFTER: &str = "\
-Lifts the limits of the WAN's queues while a transfer runs, tries lower ones, and
-gives the router its own limits back: at the end, on Ctrl-C, when anything fails;
-killed, at the next `run` or `calibrate`. Not while `run` is active. Takes two to
-five minutes and up to 80 s of transfer at full speed in each direction.";
+Lifts the limits of the WAN's queues while a transfer runs, tries lower ones,
+and gives the router its own limits back: at the end, on Ctrl-C, when anything
+fails; killed, at the next `run` or `calibrate`. Not while `run` is active. Takes
+two to five minutes, 40 to 100 s of them at full speed in each direction.";
 
 /// The command and its arguments.
 pub(super) fn command(config: Arg) -> Command {
@@ -150,7 +151,7 @@ impl Asked {
             directions: Direction::BOTH.map(|d| only.is_none_or(|only| only == d.name())),
             range: RateRange::new(LEAST, most).ok_or("--max is too low")?,
             idle: matches.get_one::<Duration>("idle").copied().unwrap_or(Duration::from_secs(15)),
-            patience: PATIENCE,
+            patience: if given("load").is_some() { OWN_PATIENCE } else { PATIENCE },
         };
         let load = given("load").map(|url| {
             let right = || {
