@@ -44,8 +44,8 @@ const LIFT: f64 = 10.0;
 const AFTER: &str = "\
 Lifts the limits of the WAN's queues while a transfer runs, tries lower ones,
 and gives the router its own limits back: at the end, on Ctrl-C, when anything
-fails; killed, at the next `run` or `calibrate`. Not while `run` is active. Takes
-two to five minutes, 40 to 100 s of them at full speed in each direction.";
+fails; killed, at the next `run` or `calibrate`. Not while `run` is active.
+Takes two to five minutes, 40 to 100 s of them at full speed in each direction.";
 
 /// The command and its arguments.
 pub(super) fn command(config: Arg) -> Command {
