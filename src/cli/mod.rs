@@ -159,7 +159,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("adopt")
-                .about("Take the router's present limits as the originals to restore at exit")
+                .about("Take the limits the router has now as the originals to restore")
                 .arg(config()),
         )
         .subcommand(calibrate::command(config()))
