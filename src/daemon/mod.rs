@@ -24,9 +24,9 @@ pub use wan::Wan;
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
-use crate::observe::{EventRing, Flood, Spread, Stage};
+use crate::observe::{EventRing, Flood, Spread};
 use crate::routeros::Client;
-use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
+use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, Stage, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
 use serve::Endpoint;
@@ -174,6 +174,7 @@ impl<B: Board> Daemon<B> {
         let acts = self.reach.acts(now);
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
+        let (stage, took) = self.watch.slowest();
         self.watch.cycle(now);
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
@@ -194,7 +195,8 @@ impl<B: Board> Daemon<B> {
             actuator.hurry_statistics(now);
         }
         if missed > 0 {
-            tell(EventKind::Overrun { cycles: missed, cause: self.heavy.unwrap_or(OverrunCause::Host) });
+            let cause = self.heavy.unwrap_or(OverrunCause::Host);
+            tell(EventKind::Overrun { cycles: missed, cause, stage, took });
         }
         self.heavy = None;
         self.counters.cycles += 1;

@@ -150,6 +150,7 @@ impl Facts for Known<'_> {
             saves: [self.counters.saves, self.counters.slow_saves],
             lateness: self.lateness,
             stages: &self.watch.stages,
+            work: &self.watch.work,
         }
     }
 

@@ -13,7 +13,7 @@ mod ring;
 mod spread;
 mod text;
 
-pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Stage, SteerFacts, SteerWan, WanFacts};
+pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, SteerFacts, SteerWan, WanFacts};
 pub use flood::Flood;
 pub use history::{Depth, History, Record, Tier, UNKNOWN};
 pub use log::{Collector, Format, Line, install, write_time};

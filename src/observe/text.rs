@@ -245,7 +245,13 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                  Swap the queue names in the configuration, or the parents on the router",
                 self.name(wan)
             ),
-            EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::Overrun { cycles, cause, stage, took } => write!(
+                f,
+                "{cycles} cycles skipped: {}; of our own work \"{}\" took longest, {:.1} ms",
+                overrun(cause),
+                stage.name(),
+                took.as_secs_f64() * 1e3
+            ),
             EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } | EventKind::Ways { .. } => {
                 self.switch(f)
             }

@@ -1,7 +1,7 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
 use super::{
-    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, SwitchFault,
+    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, Stage, State, SwitchFault,
     Turn, WanId, Ways,
 };
 
@@ -118,6 +118,10 @@ pub enum EventKind {
         cycles: u32,
         /// Why.
         cause: OverrunCause,
+        /// What took longest since the cycle before…
+        stage: Stage,
+        /// …and for how long, by the wall: system calls and waits for the processor included.
+        took: Duration,
     },
     /// A switch of steering can't be turned.
     SwitchUnusable {

@@ -10,6 +10,7 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod stage;
 mod steer;
 mod switch;
 mod table;
@@ -22,6 +23,7 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use stage::Stage;
 pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit, Ways};
 pub use switch::{MAX_SWITCHES, SwitchFault, SwitchId, SwitchRow, SwitchState, SwitchTable};
 pub use table::{Row, Table};

@@ -3,8 +3,8 @@
 //! One table of families; `docs/metrics.md` is made from it.
 
 use super::{Cursor, PIECE, Piece, health, judge};
-use crate::observe::{Facts, Spread, Stage, SteerFacts, SteerWan, WanFacts};
-use crate::types::{Bitrate, MAX_WANS, Signal, State};
+use crate::observe::{Facts, Spread, SteerFacts, SteerWan, WanFacts};
+use crate::types::{Bitrate, MAX_WANS, Signal, Stage, State};
 use core::fmt::Write as _;
 
 /// Room that one WAN's samples of a family need at most.
