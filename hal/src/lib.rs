@@ -24,7 +24,7 @@ pub mod units;
 pub const HAS_PUBLIC_AUTHORITIES: bool = cfg!(feature = "roots");
 
 pub use board::{
-    BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
+    BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_HOOKS, MAX_WANS,
     Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
 };
 pub use endpoint::{CLIENTS, ListenError};
