@@ -4,6 +4,7 @@
 //! it and the pure parts; it decides nothing itself. It sleeps in one place ([`Board::wait`]) and
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
+pub mod alert;
 mod farewell;
 pub mod link;
 mod reload;
@@ -24,7 +25,7 @@ pub use wan::Wan;
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
-use crate::observe::{EventRing, Flood, Spread};
+use crate::observe::{Alerts, EventRing, Flood, Spread};
 use crate::routeros::Client;
 use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, Stage, WanId};
 use core::net::SocketAddr;
@@ -95,6 +96,9 @@ pub struct Daemon<B: Board> {
     reach: link::Reach,
     watch: Watch,
     endpoint: Endpoint,
+    alerts: Option<Box<Alerts>>,
+    /// The last full TLS handshake, of whichever connection.
+    handshake_at: Option<Instant>,
     /// Input was left for the next wake-up, which must follow at once.
     more: bool,
     /// What has taken unusually long since the last cycle.
@@ -120,7 +124,8 @@ impl<B: Board> Daemon<B> {
         self.watch.begin(stopwatch);
         self.receive(ready, clock.now);
         self.lap(Stage::Receive);
-        if let Some(missed) = self.schedule.due(clock.now) {
+        let due = self.schedule.due(clock.now);
+        if let Some(missed) = due {
             self.measure_decide(clock.now, missed);
             self.steer(clock);
             self.lap(Stage::Decide);
@@ -132,6 +137,7 @@ impl<B: Board> Daemon<B> {
         self.lap(Stage::Router);
         self.keep(clock);
         self.serve(clock);
+        self.alert(clock, due.is_some());
         self.lap(Stage::Observe);
     }
 
@@ -249,6 +255,7 @@ impl<B: Board> Daemon<B> {
         }
         if input.handshake {
             self.counters.handshakes += 1;
+            self.handshake_at = Some(now);
             self.heavy = Some(OverrunCause::Handshake);
         }
     }

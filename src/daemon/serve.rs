@@ -7,7 +7,7 @@ use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::observe::http::{Access, Carrier, Io, Server};
 use crate::observe::{
-    EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, SteerFacts, SteerWan,
+    AlertFacts, Alerts, EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, SteerFacts, SteerWan,
     WanFacts,
 };
 use crate::routeros::Client;
@@ -64,6 +64,7 @@ impl<B: Board> Daemon<B> {
             events: &self.events,
             names: &self.names,
             steering: &self.steering,
+            alerts: self.alerts.as_deref(),
         };
         self.endpoint.server.serve(clock.now, &mut Clients(&mut self.board), &known);
     }
@@ -129,11 +130,12 @@ struct Known<'a> {
     events: &'a EventRing,
     names: &'a [String],
     steering: &'a super::Steering,
+    alerts: Option<&'a Alerts>,
 }
 
 /// Seconds since 1970.
 #[expect(clippy::cast_precision_loss, reason = "a millisecond more or less in 300 years")]
-fn seconds(wall: WallClock) -> f64 {
+pub(super) fn seconds(wall: WallClock) -> f64 {
     wall.0 as f64 / 1e9
 }
 
@@ -224,6 +226,14 @@ impl Facts for Known<'_> {
             held: pair.held(),
             wans: wans.collect(),
         })
+    }
+
+    fn alert(&self, place: usize) -> Option<AlertFacts<'_>> {
+        self.alerts?.rule(place)
+    }
+
+    fn refused_alerts(&self) -> usize {
+        self.config.alerts.refused
     }
 
     fn names(&self) -> &[String] {

@@ -1,7 +1,7 @@
 //! What can be told about a running daemon, as plain data: the seam between the loop, which knows it,
 //! and the documents, which tell it.
 
-use super::{EventRing, History, Spread};
+use super::{AlertFacts, EventRing, History, Spread};
 use crate::types::{
     Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, Stage, SteerHold,
     SwitchState, Verdict, WanId,
@@ -177,6 +177,10 @@ pub trait Facts {
     fn reflector(&self, wan: usize, place: usize) -> Option<ReflectorFacts>;
     /// A pair of steering, by its place in the configuration.
     fn steering(&self, place: usize) -> Option<SteerFacts<'_>>;
+    /// An alert rule in use, by its place among them.
+    fn alert(&self, place: usize) -> Option<AlertFacts<'_>>;
+    /// How many alert rules are out of use, because something is wrong with them.
+    fn refused_alerts(&self) -> usize;
     /// The names of the WANs, in order.
     fn names(&self) -> &[String];
     /// The last events.

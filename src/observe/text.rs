@@ -7,7 +7,7 @@ use core::fmt;
 use log::Level;
 
 /// What each class of events is about, by its number, and what it means.
-const CLASSES: [(&str, &str); EventKind::CLASSES] = [
+pub(super) const CLASSES: [(&str, &str); EventKind::CLASSES] = [
     (
         "congestion states",
         "A direction has another state, or its rate another reason. GREEN: no queue; YELLOW: delay is \

@@ -191,6 +191,38 @@ impl EventKind {
     /// How many classes there are.
     pub const CLASSES: usize = 24;
 
+    /// The WAN that it is about, and a second one if there is one.
+    #[must_use]
+    pub const fn wans(&self) -> [Option<WanId>; 2] {
+        match self {
+            Self::State { wan, .. }
+            | Self::Signal { wan, .. }
+            | Self::ReflectorOut { wan, .. }
+            | Self::ReflectorBack { wan, .. }
+            | Self::Confirmed { wan, .. }
+            | Self::Repaired { wan, .. }
+            | Self::Contested { wan, .. }
+            | Self::QueueUnusable { wan, .. }
+            | Self::Swapped { wan }
+            | Self::SwitchUnusable { wan, .. }
+            | Self::SwitchFlipped { wan, .. } => [Some(*wan), None],
+            Self::Steer { turn, .. } if turn.from.index() < turn.to.index() => [Some(turn.from), Some(turn.to)],
+            Self::Steer { turn, .. } => [Some(turn.to), Some(turn.from)],
+            Self::SteerHeld { held, .. } => [Some(held.wan), None],
+            Self::Ways { primary, alternate, .. } => [Some(*primary), Some(*alternate)],
+            Self::Budget(_)
+            | Self::Wear { .. }
+            | Self::RouterFault(_)
+            | Self::RouterBack { .. }
+            | Self::Overrun { .. }
+            | Self::NotListening(_)
+            | Self::Reloaded
+            | Self::ReloadRefused { .. }
+            | Self::Suppressed { .. }
+            | Self::SaveFailed { .. } => [None, None],
+        }
+    }
+
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]
     pub const fn class(&self) -> usize {

@@ -1,7 +1,7 @@
 //! `/status`: everything, as one JSON document. `docs/status.md` describes its form.
 
 use super::{OrNull, Piece, Quoted, SCHEMA, health, is_ready, judge};
-use crate::observe::{Facts, Spread, SteerFacts, WanFacts};
+use crate::observe::{AlertFacts, Facts, Spread, SteerFacts, WanFacts};
 use crate::types::{BudgetState, Direction, DirectionVerdict, Part, Signal, Stage, SwitchState, WanId};
 use core::fmt::{self, Write as _};
 
@@ -28,7 +28,7 @@ pub(super) fn piece(step: u32, facts: &dyn Facts, out: &mut Piece) -> bool {
     }
 }
 
-/// What comes after the WANs: the pairs of steering, each WAN of a pair a piece of its own.
+/// What comes after the WANs: the pairs of steering, each WAN of a pair a piece of its own; then the alert rules.
 fn rest(place: usize, facts: &dyn Facts, out: &mut Piece) -> bool {
     if place == 0 {
         let _ = out.push_str("\n],\n\"steering\":[");
@@ -45,8 +45,38 @@ fn rest(place: usize, facts: &dyn Facts, out: &mut Piece) -> bool {
         }
         return true;
     }
-    let _ = out.push_str("\n]}\n");
-    false
+    let place = place - before;
+    if place == 0 {
+        let _ = write!(out, "\n],\n\"refused_alerts\":{},\"alerts\":[", facts.refused_alerts());
+    }
+    match facts.alert(place) {
+        Some(rule) => {
+            alert(place, &rule, out);
+            true
+        }
+        None => {
+            let _ = out.push_str("\n]}\n");
+            false
+        }
+    }
+}
+
+fn alert(place: usize, rule: &AlertFacts<'_>, out: &mut Piece) {
+    let c = rule.counters;
+    let _ = write!(
+        out,
+        "{}\n{{\"name\":{},\"format\":\"{}\",\"sent\":{},\"failed\":{},\"suppressed\":{},\"dropped\":{},\"waiting\":{},\
+         \"last_error\":{}}}",
+        if place > 0 { "," } else { "" },
+        Quoted(rule.name),
+        rule.format.name(),
+        c.sent,
+        c.failed,
+        c.suppressed,
+        c.dropped,
+        rule.waiting,
+        OrNull(rule.error.map(Quoted)),
+    );
 }
 
 /// The name of a WAN.
