@@ -388,6 +388,7 @@ impl Alerts {
             let mut told = Told { key, since: event.at, told: [false; 2], withheld: 0, last: None };
             told.told[good] = true;
             let _ = rule.told.push(told); // there is room
+            rule.counters.suppressed += full.map_or(0, |last| u64::from(last.suppressed));
             full.into_iter().chain([waiting]).for_each(|waiting| self.enqueue(waiting));
             return;
         };
