@@ -85,6 +85,12 @@ impl<B: Board> Daemon<B> {
         }
     }
 
+    /// The rules in use, for tests and views.
+    #[must_use]
+    pub fn alerts(&self) -> Option<&Alerts> {
+        self.alerts.as_deref()
+    }
+
     /// Other rules. Those that remain go on counting; what waited is not told any more.
     pub(super) fn reload_alerts(&mut self, config: &Config) {
         self.board.hook_close();
