@@ -104,9 +104,8 @@ fn a_reload_changes_rules_and_keeps_counting() {
         lock(&world).at(now, Action::Signal(Signal::Reload));
         // The reload itself is told by the rules that are then in force.
         d.run_until(at(10.0 * f64::from(u8::try_from(i).unwrap()) + 14.0));
-        let names: Vec<String> = (0..8)
-            .map_while(|place| d.alerts().and_then(|alerts| Some(alerts.rule(place)?.name.to_owned())))
-            .collect();
+        let names: Vec<String> =
+            (0..8).map_while(|place| d.alerts().and_then(|alerts| Some(alerts.rule(place)?.name.to_owned()))).collect();
         assert_eq!(names, [&["b", "a"][..], &[], &[]][i], "{name}");
     }
     assert_eq!(told(&world, 0).len(), 1, "the first reload, by the new rule b");

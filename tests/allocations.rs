@@ -137,7 +137,8 @@ fn a_dead_webhook_allocates_nothing() {
     log_everything();
     let world = world(Load::Steady);
     lock(&world).hooks.moods = [HookMood::Mute; 8];
-    let alert = "[[alert]]\nname = \"phone\"\nurl = \"http://192.168.88.9/x\"\nevents = [\"warnings\"]\ncool_down = \"10s\"";
+    let alert =
+        "[[alert]]\nname = \"phone\"\nurl = \"http://192.168.88.9/x\"\nevents = [\"warnings\"]\ncool_down = \"10s\"";
     let config = parse(&text("http://192.168.88.1", "", alert, ["mark = 1", "mark = 2"], REFLECTORS));
     let board = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 0);
     let router = "192.168.88.1:80".parse().unwrap();

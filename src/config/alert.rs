@@ -164,7 +164,8 @@ fn secret(context: &Context<'_>, section: &Section<'_, '_>, keys: [&'static str;
 
 /// Where the webhook is, and its path. What may hold a secret must not stand in the file.
 fn place(context: &Context<'_>, section: &Section<'_, '_>, format: AlertFormat) -> Option<(Url, Secret)> {
-    const RIGHT: &str = "https://HOST/PATH (http only with a private ADDRESS), with :PORT if unusual, at most 512 characters";
+    const RIGHT: &str =
+        "https://HOST/PATH (http only with a private ADDRESS), with :PORT if unusual, at most 512 characters";
     let plain = section.text("url");
     let hidden = secret(context, section, ["url", "url_file", "url_env"]);
     let (text, key) = match (plain, hidden) {
@@ -174,10 +175,13 @@ fn place(context: &Context<'_>, section: &Section<'_, '_>, format: AlertFormat) 
         }
         (Some(text), None) => {
             if format == AlertFormat::Discord || text.contains(['?', '@']) {
-                section.fault("url", Problem::Misplaced(
-                    "this URL holds a secret, which does not belong into this file: use url_file = \
+                section.fault(
+                    "url",
+                    Problem::Misplaced(
+                        "this URL holds a secret, which does not belong into this file: use url_file = \
                      \"/etc/wanctl/alert-url\" (mode 0600) or url_env",
-                ));
+                    ),
+                );
                 return None;
             }
             (text, "url")
@@ -185,7 +189,8 @@ fn place(context: &Context<'_>, section: &Section<'_, '_>, format: AlertFormat) 
         (None, Some(hidden)) => hidden,
         (None, None) => {
             if !["url", "url_file", "url_env"].iter().any(|key| section.stands(key)) {
-                section.fault("url", Problem::missing("for example url = \"https://ntfy.example/wanctl\", or url_file"));
+                section
+                    .fault("url", Problem::missing("for example url = \"https://ntfy.example/wanctl\", or url_file"));
             }
             return None;
         }

@@ -7,8 +7,8 @@ use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::observe::http::{Access, Carrier, Io, Server};
 use crate::observe::{
-    AlertFacts, Alerts, EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, SteerFacts, SteerWan,
-    WanFacts,
+    AlertFacts, Alerts, EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread,
+    SteerFacts, SteerWan, WanFacts,
 };
 use crate::routeros::Client;
 use crate::types::{Direction, Duration, EventKind, Instant, WallClock};

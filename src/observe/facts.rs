@@ -3,8 +3,8 @@
 
 use super::{AlertFacts, EventRing, History, Spread};
 use crate::types::{
-    Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, Stage, SteerHold,
-    SwitchState, Verdict, WanId,
+    Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, Stage,
+    SteerHold, SwitchState, Verdict, WanId,
 };
 use core::net::{IpAddr, SocketAddr};
 

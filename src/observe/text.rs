@@ -41,7 +41,8 @@ pub(super) const CLASSES: [(&str, &str); EventKind::CLASSES] = [
     (
         "skipped cycles",
         "Something took longer than a cycle: a TLS handshake, the state file, a reload, or the machine \
-         itself. Often: give the machine more, or use a longer cycle.",
+         itself; the text also names the stage of our own work that took longest (`wanctl profile`). Often: give \
+         the machine more, or use a longer cycle.",
     ),
     ("reloads", "The file was read again and is in force."),
     ("refused reloads", "The file was read again and has faults, all told before; the old one stays in force."),

@@ -1,8 +1,8 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
 use super::{
-    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, Stage, State, SwitchFault,
-    Turn, WanId, Ways,
+    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, Stage, State,
+    SwitchFault, Turn, WanId, Ways,
 };
 
 /// Something worth telling, and when.

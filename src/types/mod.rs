@@ -29,6 +29,6 @@ pub use switch::{MAX_SWITCHES, SwitchFault, SwitchId, SwitchRow, SwitchState, Sw
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_HOOKS, MAX_WANS, Millis, SendError,
-    TlsFault, WallClock, WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_HOOKS, MAX_WANS, Millis,
+    SendError, TlsFault, WallClock, WanId,
 };

@@ -60,7 +60,10 @@ fn main() {
     live::program(&mut figures, &scratch, Path::new(RELEASE), seconds, &plain);
     let mut shares = Vec::new();
     for (title, case) in [
-        ("wanctl run, dist build, without history", Case { history: "off", is_watched: false, goal: Some(4.0), cycle: CYCLE }),
+        (
+            "wanctl run, dist build, without history",
+            Case { history: "off", is_watched: false, goal: Some(4.0), cycle: CYCLE },
+        ),
         ("wanctl run, dist build", Case { history: "small", is_watched: false, goal: Some(6.0), cycle: CYCLE }),
         (
             "the same with a page open, and a scrape every 5 s",

@@ -91,7 +91,10 @@ fn webhooks_are_told_and_no_secret_is() {
     let (code, text) = wanctl(&["alert-test", "secure"], &config);
     assert!(code == Some(0) && text.contains("secure: delivered in "), "{text}");
     let (code, text) = wanctl(&["alert-test"], &config);
-    assert!(code == Some(1) && text.contains("plain: delivered") && text.contains("gone: connection refused"), "{text}");
+    assert!(
+        code == Some(1) && text.contains("plain: delivered") && text.contains("gone: connection refused"),
+        "{text}"
+    );
     quiet(&text);
     assert!(heard.lock().unwrap().pop().unwrap().contains("test of the alert rule \"plain\""));
 

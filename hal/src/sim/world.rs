@@ -1,10 +1,10 @@
 //! The world around the daemon: WANs, a router, files, and what is going to happen.
 
 use super::fault::Fault;
+use super::hook::Hooks;
 use super::objects::Traffic;
 use super::router::RouterDouble;
 use super::store::Store;
-use super::hook::Hooks;
 use super::visitors::Visitors;
 use super::wan::Wan;
 use crate::board::{EchoEvent, EchoRequest, MAX_WANS, OpenError, SendError, Signal};

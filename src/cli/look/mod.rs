@@ -48,7 +48,10 @@ pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 5] {
     [
         plot,
         asks("status", "Show what a running wanctl sees and does").arg(json()).arg(watch).arg(
-            Arg::new("schema").long("schema").action(ArgAction::SetTrue).help("The JSON Schema of the document instead"),
+            Arg::new("schema")
+                .long("schema")
+                .action(ArgAction::SetTrue)
+                .help("The JSON Schema of the document instead"),
         ),
         asks("events", "Show its last decisions and faults, with reasons").arg(json()),
         asks("profile", "Show where its cycles' time goes").arg(json()),

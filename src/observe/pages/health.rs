@@ -65,7 +65,9 @@ impl fmt::Display for Why<'_> {
                     "steering can't act: the router has no usable switch for {wan}, or its probes leave by another line (`wanctl check`)"
                 )
             }
-            Self::Alerts(rules) => write!(f, "alert rules out of use: {rules}; `wanctl check` says what is wrong with them"),
+            Self::Alerts(rules) => {
+                write!(f, "alert rules out of use: {rules}; `wanctl check` says what is wrong with them")
+            }
             Self::Differs(direction) => write!(f, "the router's {direction} limit is not known"),
         }
     }

@@ -159,7 +159,13 @@ impl fmt::Display for Quantiles<'_> {
         let ms = |permille| self.0.quantile(permille).as_secs_f64() * 1e3;
         let longest = self.0.longest().as_secs_f64() * 1e3;
         let mean = self.0.mean().as_secs_f64() * 1e3;
-        write!(f, "{{\"mean\":{mean:.3},\"p50\":{:.3},\"p95\":{:.3},\"p99\":{:.3},\"max\":{longest:.3}}}", ms(500), ms(950), ms(990))
+        write!(
+            f,
+            "{{\"mean\":{mean:.3},\"p50\":{:.3},\"p95\":{:.3},\"p99\":{:.3},\"max\":{longest:.3}}}",
+            ms(500),
+            ms(950),
+            ms(990)
+        )
     }
 }
 

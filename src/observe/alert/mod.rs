@@ -4,15 +4,16 @@
 //! Of one kind and WAN, a rule tells at most one bad and one good news in a cool-down, and at its end the last of what
 //! was withheld, so that nobody is left with old news. What can't be delivered waits in a short queue for an hour.
 
-use super::pages::{OrNull, Quoted};
-use super::text::{CLASSES, Described, about, level};
-use super::{EventRing, Line};
-use crate::types::{
-    BudgetState, Duration, Event, EventKind, Fingerprint, Instant, LinkError, Signal, State, TlsFault, WanId,
-};
-use core::fmt::{self, Write as _};
-use core::str::FromStr;
-use log::Level;
+mod message;
+mod rule;
+mod topic;
+
+pub use rule::{AlertError, AlertFormat, AlertRule};
+pub use topic::{GROUPS, Topic, Topics};
+
+use super::EventRing;
+use crate::types::{Duration, Event, Instant, LinkError, WanId};
+use topic::is_good;
 
 /// Most alerts that wait; the oldest gives way.
 const QUEUE: usize = 16;
@@ -43,168 +44,6 @@ const APART: Duration = Duration::from_secs(2);
 
 /// Time between two looks at cool-downs that have ended.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The form of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AlertFormat {
-    /// An object with everything, for programs.
-    #[default]
-    Json,
-    /// A text with headers, as ntfy takes it.
-    Ntfy,
-    /// As Discord takes it.
-    Discord,
-}
-
-impl AlertFormat {
-    /// Its name in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ntfy => "ntfy",
-            Self::Discord => "discord",
-        }
-    }
-}
-
-/// What a rule may ask for: a class of events by its name, or one of [`GROUPS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topic(u64);
-
-/// Groups of events by name, behind the bits of the classes.
-pub const GROUPS: [&str; 3] = ["errors", "warnings", "wan-down"];
-
-const ERRORS: u64 = 1 << 32;
-const WARNINGS: u64 = ERRORS << 1;
-const WAN_DOWN: u64 = ERRORS << 2;
-
-impl FromStr for Topic {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let group = GROUPS.iter().position(|name| *name == text).map(|i| ERRORS << i);
-        let class = CLASSES.iter().position(|(name, _)| *name == text).map(|i| 1 << i);
-        group.or(class).map(Self).ok_or(())
-    }
-}
-
-/// What a rule asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topics(u64);
-
-impl Default for Topics {
-    fn default() -> Self {
-        Self(ERRORS | WAN_DOWN)
-    }
-}
-
-impl FromIterator<Topic> for Topics {
-    fn from_iter<T: IntoIterator<Item = Topic>>(topics: T) -> Self {
-        Self(topics.into_iter().fold(0, |all, topic| all | topic.0))
-    }
-}
-
-impl Topics {
-    /// Whether this event is one of them.
-    #[must_use]
-    pub fn has(self, kind: &EventKind) -> bool {
-        let has = |bits| self.0 & bits != 0;
-        let is_down = matches!(kind, EventKind::Signal { from, to, .. } if [*from, *to].contains(&Signal::Down));
-        has(1 << kind.class())
-            || has(ERRORS) && level(kind) == Level::Error
-            || has(WARNINGS) && level(kind) <= Level::Warn
-            || has(WAN_DOWN) && is_down
-    }
-}
-
-/// Whether an event tells that something is as it should be again.
-fn is_good(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::Signal { to, .. } => *to == Signal::Good,
-        EventKind::State { to, .. } => *to == State::Green,
-        EventKind::Budget(state) => *state == BudgetState::Ample,
-        // There and back are told apart, whichever is which.
-        EventKind::Steer { turn, .. } => turn.to.index() < turn.from.index(),
-        EventKind::RouterBack { .. } | EventKind::ReflectorBack { .. } | EventKind::Reloaded => true,
-        _ => false,
-    }
-}
-
-/// One rule, as the configuration has it.
-#[derive(Clone)]
-pub struct AlertRule {
-    /// Its name.
-    pub name: String,
-    /// Value of the `Host` header.
-    pub host: String,
-    /// Port of the webhook.
-    pub port: u16,
-    /// Path and query: secret.
-    pub path: String,
-    /// Value behind `Authorization: Bearer`: secret.
-    pub token: Option<String>,
-    /// How messages look.
-    pub format: AlertFormat,
-    /// What is told.
-    pub topics: Topics,
-    /// Only of this WAN.
-    pub wan: Option<WanId>,
-    /// Shortest time between two messages of one kind about one WAN.
-    pub cool_down: Duration,
-}
-
-/// Why a message was not delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlertError {
-    /// The connection.
-    Link(LinkError),
-    /// No connection, or no answer, in time.
-    TimeOut,
-    /// The answer is no HTTP.
-    NotHttp,
-    /// Another status than 2xx.
-    Status(u16),
-}
-
-impl AlertError {
-    /// Whether the same message would be refused again.
-    const fn is_final(self) -> bool {
-        matches!(self, Self::Status(300..=407 | 409..=424 | 426..=428 | 430..=499))
-    }
-}
-
-impl fmt::Display for AlertError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TimeOut => "no answer in time",
-            Self::NotHttp => "the answer is no HTTP",
-            Self::Status(status) => {
-                let hint = if self.is_final() { "; check its URL, format and token" } else { "" };
-                return write!(f, "HTTP status {status}{hint}");
-            }
-            Self::Link(LinkError::Refused) => "connection refused",
-            Self::Link(LinkError::Unreachable) => "no route to it",
-            Self::Link(LinkError::Reset) => "connection reset",
-            Self::Link(LinkError::Closed) => "closed without an answer",
-            Self::Link(LinkError::Unknown) => "its name can't be looked up",
-            Self::Link(LinkError::Os(errno)) => {
-                return write!(f, "{}", std::io::Error::from_raw_os_error(*errno));
-            }
-            Self::Link(LinkError::Tls(TlsFault::Fingerprint(_, seen))) => {
-                return write!(f, "it shows another certificate than the pinned one: {}", Fingerprint(seen));
-            }
-            Self::Link(LinkError::Tls(fault)) => match fault {
-                TlsFault::UnknownIssuer => "its certificate is not signed by an authority that the rule trusts",
-                TlsFault::Expired => "its certificate is expired or not yet valid",
-                TlsFault::WrongName => "its certificate is not for this name",
-                TlsFault::ClockNotSet => "the clock is not set yet, so its certificate can't be checked",
-                TlsFault::NotTls => "it does not speak TLS on this port",
-                _ => "TLS handshake failed",
-            },
-        })
-    }
-}
 
 /// An alert that waits to be told.
 #[derive(Clone, Copy)]
@@ -483,7 +322,7 @@ impl Alerts {
         self.link = Link::Busy(now + PATIENCE);
         (self.written, _) = (0, self.answer.clear());
         self.request.clear();
-        if write_request(&mut self.request, &self.rules[waiting.rule].rule, &waiting, names).is_err() {
+        if message::write(&mut self.request, &self.rules[waiting.rule].rule, &waiting, names).is_err() {
             // Can't happen with bounded names, paths and tokens.
             self.end(now, Err(AlertError::Status(413)));
         }
@@ -577,74 +416,5 @@ fn status(mut answer: &[u8]) -> Result<Option<u16>, ()> {
     }
 }
 
-/// Head and body.
-fn write_request(
-    out: &mut heapless::String<REQUEST>,
-    rule: &AlertRule,
-    waiting: &Waiting,
-    names: &[String],
-) -> fmt::Result {
-    let mut text = Line::new();
-    let (what, how) = match &waiting.event {
-        // What does not fit is cut off.
-        Some(event) => {
-            let _ = write!(text, "{}", Described { kind: &event.kind, names });
-            (about(&event.kind), level(&event.kind))
-        }
-        None => {
-            let _ = write!(text, "test of the alert rule \"{}\": messages arrive", rule.name);
-            ("test", Level::Info)
-        }
-    };
-    let good = waiting.event.is_some_and(|event| is_good(&event.kind));
-    let wan = waiting.event.and_then(|event| event.kind.wans()[0]).and_then(|id| names.get(id.index()));
-    let more = Suppressed(waiting.suppressed);
-    // The longest text, every character of it escaped, would not fit beside the longest path.
-    let mut body = heapless::String::<{ REQUEST / 2 }>::new();
-    match rule.format {
-        AlertFormat::Json => write!(
-            body,
-            "{{\"schema\":1,\"source\":\"wanctl\",\"rule\":{},\"time\":{:.3},\"event\":\"{what}\",\
-             \"level\":\"{how}\",\"wan\":{},\"text\":{},\"suppressed\":{}}}",
-            Quoted(&rule.name),
-            waiting.wall,
-            OrNull(wan.map(Quoted)),
-            Quoted(&text),
-            waiting.suppressed
-        )?,
-        AlertFormat::Ntfy => write!(body, "{text}{more}")?,
-        AlertFormat::Discord => write!(
-            body,
-            "{{\"content\":{},\"allowed_mentions\":{{\"parse\":[]}}}}",
-            Quoted(format_args!("wanctl {how}: {text}{more}"))
-        )?,
-    }
-    write!(out, "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wanctl\r\nConnection: close\r\n", rule.path, rule.host)?;
-    if let Some(token) = &rule.token {
-        write!(out, "Authorization: Bearer {token}\r\n")?;
-    }
-    if rule.format == AlertFormat::Ntfy {
-        let (priority, tag) = match how {
-            Level::Error => (5, "rotating_light"),
-            Level::Warn => (4, "warning"),
-            _ if good => (3, "white_check_mark"),
-            _ => (3, "information_source"),
-        };
-        write!(out, "Title: wanctl: {what}\r\nPriority: {priority}\r\nTags: {tag}\r\n")?;
-    }
-    let kind = if rule.format == AlertFormat::Ntfy { "text/plain; charset=utf-8" } else { "application/json" };
-    write!(out, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// How many were not told.
-struct Suppressed(u32);
-
-impl fmt::Display for Suppressed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { Ok(()) } else { write!(f, " ({} more like it were not told)", self.0) }
-    }
-}
-
 #[cfg(test)]
-#[path = "alert_tests.rs"]
 mod tests;

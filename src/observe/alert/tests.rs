@@ -1,7 +1,7 @@
 //! The rules and their deliveries, without any socket.
 
 use super::*;
-use crate::types::RouterError;
+use crate::types::{EventKind, RouterError, Signal};
 use proptest::prelude::*;
 
 const SECRET: &str = "/hook/s3cret";
@@ -142,7 +142,9 @@ fn rules_choose() {
     let has = |topics: &[&str], kind| topics.iter().map(|t| t.parse::<Topic>().unwrap()).collect::<Topics>().has(&kind);
     let fault = EventKind::RouterFault(RouterError::ConnectTimeout);
     assert!(has(&["router faults"], fault) && has(&["warnings"], fault) && !has(&["errors"], fault));
-    assert!(has(&["errors"], EventKind::Swapped { wan: wan(0) }) && has(&["warnings"], EventKind::Swapped { wan: wan(0) }));
+    assert!(
+        has(&["errors"], EventKind::Swapped { wan: wan(0) }) && has(&["warnings"], EventKind::Swapped { wan: wan(0) })
+    );
     assert!(!has(&["wan-down"], signal(0, Signal::Silent)) || has(&["signal quality"], signal(0, Signal::Silent)));
     assert!(Topics::default().has(&signal(0, Signal::Down)) && Topics::default().has(&signal(0, Signal::Good)));
     assert!("router fault".parse::<Topic>().is_err());
@@ -156,7 +158,8 @@ fn rules_choose() {
 /// What fails is tried again, more and more seldom, for an hour; what is refused is not.
 #[test]
 fn retries_back_off_and_end() {
-    let mut house = House::new(vec![rule("r", AlertFormat::Json, &["reloads"]), rule("s", AlertFormat::Json, &["reloads"])]);
+    let mut house =
+        House::new(vec![rule("r", AlertFormat::Json, &["reloads"]), rule("s", AlertFormat::Json, &["reloads"])]);
     house.happens(at(0), EventKind::Reloaded);
     let mut tried = [Vec::new(), Vec::new()];
     let mut news = Vec::new();
