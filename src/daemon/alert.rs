@@ -68,7 +68,8 @@ impl<B: Board> Daemon<B> {
         let Some(alerts) = &mut self.alerts else { return };
         let now = clock.now;
         alerts.watch(&self.events, now, seconds(clock.wall));
-        let may_open = due && self.handshake_at.is_none_or(|at| now.since(at) >= HANDSHAKES_APART);
+        let apart = self.handshake_at.is_none_or(|at| now.since(at) >= HANDSHAKES_APART);
+        let may_open = due && apart && !self.client.is_connecting();
         if carry(&mut self.board, alerts, &self.names, now, may_open) {
             self.handshake_at = Some(now);
             self.heavy = Some(OverrunCause::Handshake);

@@ -148,6 +148,13 @@ impl<N: AsRef<str>> Described<'_, N> {
 
 impl<N: AsRef<str>> Described<'_, N> {
     /// What is told of switches.
+    /// About skipped cycles.
+    fn overrun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EventKind::Overrun { cycles, cause, stage, took } = *self.kind else { return Ok(()) };
+        let (why, ms) = (overrun(cause), took.as_secs_f64() * 1e3);
+        write!(f, "{cycles} cycles skipped: {why}; of our own work \"{}\" took longest, {ms:.1} ms", stage.name())
+    }
+
     fn switch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self.kind {
             EventKind::SwitchUnusable { wan, why } => {
@@ -246,13 +253,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                  Swap the queue names in the configuration, or the parents on the router",
                 self.name(wan)
             ),
-            EventKind::Overrun { cycles, cause, stage, took } => write!(
-                f,
-                "{cycles} cycles skipped: {}; of our own work \"{}\" took longest, {:.1} ms",
-                overrun(cause),
-                stage.name(),
-                took.as_secs_f64() * 1e3
-            ),
+            EventKind::Overrun { .. } => self.overrun(f),
             EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } | EventKind::Ways { .. } => {
                 self.switch(f)
             }

@@ -158,6 +158,12 @@ impl Client {
         matches!(self.state, State::Free { .. } | State::Busy { .. })
     }
 
+    /// Whether a connection is being made.
+    #[must_use]
+    pub const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting { .. })
+    }
+
     /// The request under way.
     #[must_use]
     pub const fn in_flight(&self) -> Option<&Intent> {

@@ -47,7 +47,7 @@ impl House {
 
     fn happens(&mut self, at: Instant, kind: EventKind) {
         self.ring.push(Event { at, kind });
-        self.alerts.watch(&self.ring, at, 1e9 + at.as_nanos() as f64 / 1e9);
+        self.alerts.watch(&self.ring, at, 1e9 + at.since(Instant::ZERO).as_secs_f64());
     }
 
     /// Delivers what may be delivered; the bodies.
