@@ -237,6 +237,45 @@ mod tests {
         assert_eq!(ask(server, "router.lan", A, Duration::from_millis(1), &|| false), None, "or the patience does");
     }
 
+    /// A look-up that nobody waits for: IPv4 is asked for first, then IPv6; a silent server is passed over by turns.
+    #[test]
+    fn a_look_up_goes_on_by_itself() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut look = Look::new(server.local_addr().unwrap(), "router.lan", A).unwrap();
+        assert_eq!(look.poll(), None);
+        let mut bytes = [0; 512];
+        let mut asked = |kind: u16, answer: &[u8]| {
+            let (length, from) = server.recv_from(&mut bytes).unwrap();
+            assert_eq!(bytes[length - 4..length], [0, u8::try_from(kind).unwrap(), 0, 1]);
+            let answer = [&bytes[..2], &answer[2..]].concat();
+            server.send_to(&answer, from).unwrap();
+        };
+        let until = |look: &mut Look, done: &dyn Fn(&Look, &Option<Option<IpAddr>>) -> bool| {
+            (0..1000).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                let found = look.poll();
+                done(look, &found).then_some(found)
+            })
+        };
+        asked(
+            A,
+            &query(0, "router.lan", A)
+                .map(|mut no| {
+                    no[2] = 0x81;
+                    no
+                })
+                .unwrap(),
+        );
+        assert_eq!(until(&mut look, &|look, _| look.kind == AAAA), Some(None), "no address of IPv4");
+        let mut six = query(0, "router.lan", AAAA).unwrap();
+        (six[2], six[7]) = (0x81, 1);
+        six.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 9, 0, 16]);
+        six.extend(Ipv6Addr::LOCALHOST.octets());
+        asked(AAAA, &six);
+        assert_eq!(until(&mut look, &|_, found| found.is_some()), Some(Some(Some(Ipv6Addr::LOCALHOST.into()))));
+        assert!(matches!(begin("192.0.2.1", 0), Begun::Known(_)) && matches!(begin("localhost", 3), Begun::Known(_)));
+    }
+
     proptest! {
         #[test]
         fn any_answer_is_taken(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 1u16..30) {
