@@ -80,7 +80,8 @@ impl<B: Board> Daemon<B> {
             }
             Some((name, AlertNews::Failed(error, false))) => log::warn!("alert \"{name}\": {error}; tried again"),
             Some((name, AlertNews::Back(failures))) => {
-                log::info!("alert \"{name}\": delivered, after {failures} failures");
+                let s = if failures == 1 { "" } else { "s" };
+                log::info!("alert \"{name}\": delivered, after {failures} failure{s}");
             }
             None => {}
         }
@@ -107,6 +108,6 @@ impl<B: Board> Daemon<B> {
 pub(super) fn complain(config: &Config) {
     if config.alerts.refused > 0 {
         config.alerts.faults.lines().for_each(|line| log::error!("{line}"));
-        log::error!("{} alert rules are out of use; everything else works", config.alerts.refused);
+        log::error!("alert rules out of use: {}; everything else works", config.alerts.refused);
     }
 }

@@ -149,10 +149,38 @@ fn a_bad_rule_is_loud_and_nothing_else_is_lost() {
     let mut program = house.start(&wishes);
     house.until_limits(&program, "40000000");
     program.until_line(&["ERROR", "wanctl.toml:", "alert \"bad\".fingerprint = \"ab\": must be"]);
-    program.until_line(&["ERROR", "1 alert rules are out of use; everything else works"]);
+    program.until_line(&["ERROR", "alert rules out of use: 1; everything else works"]);
     program.signal(libc::SIGHUP);
     until("an alert by the good rule", PATIENCE, || {
         heard.lock().unwrap().pop().filter(|text| text.contains("configuration read again"))
     });
     program.stop(libc::SIGTERM);
+}
+
+/// Alerts are no part of a recording: it holds no secret of theirs, needs none, and sends none when it is repeated.
+#[test]
+fn a_run_with_alerts_is_repeated_without_them() {
+    let house = House::new("alert-record");
+    let (http, heard) = plain();
+    secret(&house, "url", &format!("http://{http}/{}\n", SECRETS[0]));
+    let rule = "[[alert]]\nname = \"r\"\nurl_file = \"url\"\ntoken_env = \"HUSH\"\nevents = [\"warnings\", \"reloads\"]\n";
+    let config = house.configure(&Wishes { end: rule, ..Wishes::default() });
+    let recording = house.directory.join("run.wanrec");
+    let mut command = house.command(&config);
+    command.arg("--record").arg(&recording).env("HUSH", SECRETS[2]);
+    let mut program = super::house::Program::start(&mut command, &house.directory);
+    house.until_limits(&program, "40000000");
+    house.inject(Fault::Reset);
+    until("an alert", PATIENCE, || heard.lock().unwrap().pop());
+    program.signal(libc::SIGHUP);
+    until("another", PATIENCE, || heard.lock().unwrap().pop().filter(|text| text.contains("read again")));
+    program.stop(libc::SIGTERM);
+    let before = heard.lock().unwrap().len();
+    fs::remove_file(house.directory.join("url")).unwrap();
+    let content = fs::read(&recording).unwrap();
+    assert!(SECRETS.iter().all(|secret| !content.windows(secret.len()).any(|w| w == secret.as_bytes())));
+    let replayed = Command::new(env!("CARGO_BIN_EXE_wanctl")).arg("replay").arg(&recording).output().unwrap();
+    let told = String::from_utf8_lossy(&replayed.stdout).into_owned() + &String::from_utf8_lossy(&replayed.stderr);
+    assert!(replayed.status.success() && told.contains(" cycles, identical"), "{told}");
+    assert_eq!(heard.lock().unwrap().len(), before, "nobody is told of a replay");
 }
