@@ -173,3 +173,15 @@ fn secrets_are_read_and_not_shown() {
     assert_eq!((rule.host.as_str(), rule.port), ("10.0.0.9:8080", 8080));
     assert_eq!((rule.path.as_str(), rule.token.as_deref()), ("/hush/hook?x=hush", Some("hush-token")));
 }
+
+/// The example of `docs/operating.md` lacks nothing but the files that it names.
+#[test]
+fn the_documented_rules_are_right() {
+    let page = std::fs::read_to_string("docs/operating.md").unwrap();
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = parse(&(config_text("", "") + "\n" + example));
+    let faults = config.alerts.faults.to_string();
+    assert_eq!((config.alerts.rules.len(), config.alerts.refused), (1, 2), "{faults}");
+    let unread = faults.lines().filter(|line| line.contains(" can't be read: No such file"));
+    assert_eq!(unread.count(), config.alerts.faults.faults.len(), "{faults}");
+}

@@ -146,6 +146,9 @@ fn a_bad_rule_is_loud_and_nothing_else_is_lost() {
         assert!(code == Some(2) && text.contains("alert \"bad\".fingerprint = \"ab\": must be the SHA-256"), "{text}");
     }
     assert_eq!(wanctl(&["alert-test", "good"], &config).0, Some(0));
+    let (code, schema) = wanctl(&["status", "--schema"], &config);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert!(code == Some(0) && schema["additionalProperties"] == false, "asked of nobody: {schema}");
     let mut program = house.start(&wishes);
     house.until_limits(&program, "40000000");
     program.until_line(&["ERROR", "wanctl.toml:", "alert \"bad\".fingerprint = \"ab\": must be"]);
@@ -163,7 +166,8 @@ fn a_run_with_alerts_is_repeated_without_them() {
     let house = House::new("alert-record");
     let (http, heard) = plain();
     secret(&house, "url", &format!("http://{http}/{}\n", SECRETS[0]));
-    let rule = "[[alert]]\nname = \"r\"\nurl_file = \"url\"\ntoken_env = \"HUSH\"\nevents = [\"warnings\", \"reloads\"]\n";
+    let rule =
+        "[[alert]]\nname = \"r\"\nurl_file = \"url\"\ntoken_env = \"HUSH\"\nevents = [\"warnings\", \"reloads\"]\n";
     let config = house.configure(&Wishes { end: rule, ..Wishes::default() });
     let recording = house.directory.join("run.wanrec");
     let mut command = house.command(&config);
