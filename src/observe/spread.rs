@@ -52,8 +52,7 @@ impl Spread {
     /// All together, by how many there were; zero before the first.
     #[must_use]
     pub fn mean(&self) -> Duration {
-        let nanos = self.sum.as_nanos() / u128::from(self.count.max(1));
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.sum / u32::try_from(self.count).unwrap_or(u32::MAX).max(1)
     }
 
     /// How many lasted less than 2^`power` microseconds (`power` 3 to 25).
