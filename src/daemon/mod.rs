@@ -136,7 +136,7 @@ impl<B: Board> Daemon<B> {
         self.actuate(clock.now);
         self.lap(Stage::Router);
         self.keep(clock);
-        self.serve(clock);
+        self.serve(clock, due.is_some());
         self.alert(clock, due.is_some());
         self.lap(Stage::Observe);
     }

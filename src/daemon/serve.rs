@@ -43,8 +43,9 @@ fn access(config: &Config) -> Access {
 }
 
 impl<B: Board> Daemon<B> {
-    /// Serves whoever looks in.
-    pub(super) fn serve(&mut self, clock: Clock) {
+    /// Serves whoever looks in. New clients are let in behind a cycle that was `due`: to ask for them in every wake-up
+    /// costs as much as sending a probe (docs/profiling.md).
+    pub(super) fn serve(&mut self, clock: Clock, due: bool) {
         if self.endpoint.again.is_some_and(|at| at <= clock.now) {
             self.listen(clock.now);
         }
@@ -66,7 +67,9 @@ impl<B: Board> Daemon<B> {
             steering: &self.steering,
             alerts: self.alerts.as_deref(),
         };
-        self.endpoint.server.serve(clock.now, &mut Clients(&mut self.board), &known);
+        let opens = due || self.counters.cycles == 0;
+        let mut clients = Clients { board: &mut self.board, opens };
+        self.endpoint.server.serve(clock.now, &mut clients, &known);
     }
 
     /// Listens where the configuration says, or tells why not.
@@ -86,23 +89,27 @@ impl<B: Board> Daemon<B> {
 }
 
 /// The board, as the server sees it.
-struct Clients<'a, B>(&'a mut B);
+struct Clients<'a, B> {
+    board: &'a mut B,
+    /// New ones are let in.
+    opens: bool,
+}
 
 impl<B: Board> Carrier for Clients<'_, B> {
     fn accept(&mut self) -> Option<usize> {
-        self.0.client_accept()
+        if self.opens { self.board.client_accept() } else { None }
     }
 
     fn read(&mut self, client: usize, buffer: &mut [u8]) -> Io {
-        io(self.0.client_read(client, buffer))
+        io(self.board.client_read(client, buffer))
     }
 
     fn write(&mut self, client: usize, bytes: &[u8]) -> Io {
-        io(self.0.client_write(client, bytes))
+        io(self.board.client_write(client, bytes))
     }
 
     fn close(&mut self, client: usize) {
-        self.0.client_close(client);
+        self.board.client_close(client);
     }
 }
 
