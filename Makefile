@@ -69,9 +69,10 @@ bench: compiler
 	$(CARGO) bench --bench figures -- $(ARGS)
 
 CYCLES ?= 360000
+CYCLE_MS ?= 10
 profile: compiler
 	$(CARGO) build --profile dist --no-default-features
-	$(CARGO) bench --bench figures -- profile $(CYCLES) $(or $(CARGO_TARGET_DIR),target)/dist/wanctl
+	$(CARGO) bench --bench figures -- profile $(CYCLES) $(CYCLE_MS) $(or $(CARGO_TARGET_DIR),target)/dist/wanctl
 
 LAWS ?= adaptive,classic,cake-autorate,sqm-autorate,fixed,oracle
 suite: compiler

@@ -34,11 +34,13 @@ fn main() {
         own::cycles_only(load, cycles.parse().expect("a number of cycles"));
         return;
     }
-    if let [mode, cycles, binary, ..] = arguments.as_slice()
+    if let [mode, cycles, ms, binary, ..] = arguments.as_slice()
         && mode == "profile"
     {
+        let number = |text: &String| text.parse::<u64>().expect("a number");
         let scratch = std::env::temp_dir().join(format!("wanctl-profile-{}", std::process::id()));
-        let told = live::profile(&scratch, Path::new(binary), cycles.parse().expect("a number of cycles"));
+        let cycle = std::time::Duration::from_millis(number(ms));
+        let told = live::profile(&scratch, Path::new(binary), number(cycles), cycle);
         let _ = std::fs::remove_dir_all(&scratch);
         println!("{}", told.expect("a profile"));
         return;

@@ -8,7 +8,7 @@ use crate::two_wans::{CYCLE, Load, parse, queues, text, world};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -240,12 +240,22 @@ struct Running {
 
 impl Running {
     fn start(server: &RouterServer, scratch: &Path, binary: &Path, case: &Case) -> Result<Self, String> {
+        Self::start_at(server, scratch, binary, case, LISTEN)
+    }
+
+    fn start_at(
+        server: &RouterServer,
+        scratch: &Path,
+        binary: &Path,
+        case: &Case,
+        listen: &str,
+    ) -> Result<Self, String> {
         let directory =
             scratch.join(binary.components().rev().nth(1).map_or_else(|| "x".into(), |c| c.as_os_str().to_owned()));
         let io = |e: std::io::Error| e.to_string();
         fs::create_dir_all(&directory).map_err(io)?;
         let (file, log) = (directory.join("wanctl.toml"), directory.join("log"));
-        let observe = format!("\n[observe]\nlisten = \"{LISTEN}\"\nhistory = \"{}\"\n", case.history);
+        let observe = format!("\n[observe]\nlisten = \"{listen}\"\nhistory = \"{}\"\n", case.history);
         let cycle = format!("cycle = \"{}ms\"", case.cycle.as_millis());
         let text = configuration(server, &directory).replace("cycle = \"50ms\"", &cycle);
         fs::write(&file, text + &observe).map_err(io)?;
@@ -299,23 +309,21 @@ impl Drop for Running {
     }
 }
 
-/// Length of the cycle of [`profile`]: the shortest that may be set, so that an hour holds 360,000.
-const SHORT: Duration = Duration::from_millis(10);
-
 /// Time between two looks at how far it is.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// `wanctl run` until it has made so many cycles, then what `wanctl profile` says of it (docs/profiling.md): two lines
-/// with bulk traffic's statistics on the router's queues, so that all three probes of every cycle are sent and the
+/// that carry a steady stream by the router's counters, so that all three probes of every cycle are sent and the
 /// router is read twice a second; all sockets and TLS are real, traffic and replies are of this machine.
-pub fn profile(scratch: &Path, binary: &Path, cycles: u64) -> Result<String, String> {
+pub fn profile(scratch: &Path, binary: &Path, cycles: u64, cycle: Duration) -> Result<String, String> {
     let server = RouterServer::start(&ServerSetup::local(Some(TlsSetup::default())), world(Load::Steady), None);
     let server = server.map_err(|e| e.to_string())?;
-    let case = Case { history: "small", is_watched: false, goal: None, cycle: SHORT };
-    let running = Running::start(&server, scratch, binary, &case)?;
+    let case = Case { history: "small", is_watched: false, goal: None, cycle };
+    let listen = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|e| e.to_string())?;
+    let running = Running::start_at(&server, scratch, binary, &case, &listen.to_string())?;
     let ask = |form: &[&str]| {
         let mut command = Command::new(binary);
-        let output = command.args(["profile", "--url"]).arg(format!("http://{LISTEN}")).args(form).output();
+        let output = command.args(["profile", "--url"]).arg(format!("http://{listen}")).args(form).output();
         output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).map_err(|e| e.to_string())
     };
     loop {
