@@ -1,6 +1,6 @@
 //! Names into addresses without `getaddrinfo`, which would block for as long as it likes: address
 //! literals, /etc/hosts, then one small DNS query at a time with a time limit. The loop never
-//! waits for one: [`begin`] is for what may take its time.
+//! waits for one: `begin` is for what may take its time.
 
 use crate::units::Duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
