@@ -55,7 +55,7 @@ pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 5] {
         ),
         asks("events", "Show its last decisions and faults, with reasons").arg(json()),
         asks("profile", "Show where its cycles' time goes").arg(json()),
-        asks("health", "Exit with 0 while the control works, with 1 when it has failed"),
+        asks("health", "Exit with 0 while the control works, 1 when it has failed"),
     ]
 }
 
