@@ -158,7 +158,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("adopt")
-                .about("Take the router's present limits as the originals to restore at exit")
+                .about("Take the router's present limits as the ones to restore at exit")
                 .arg(config()),
         )
         .subcommand(
