@@ -125,6 +125,7 @@ fn an_invalid_rule_is_loud_and_disables_nothing_else() {
         (rule("x", "token_env = \"NO_SUCH\""), "token_env", "no such environment variable"),
         (rule("x", "format = \"discord\""), "url", "url_file"),
         (rule("x", "").replace("/x", "/x?key=hush"), "url", "url_file"),
+        (rule("x", "").replace("http://192.168.88.9", "https://discord.com/api/hush"), "url", "url_file"),
         (rule("x", "").replace("192.168.88.9", "8.8.8.8"), "url", "private address"),
         (rule("x", "").replace("http:", "https:"), "fingerprint", "https needs fingerprint"),
         (rule("x", "").replace("http:", "gopher:"), "url", "must be https://HOST/PATH"),

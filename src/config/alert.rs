@@ -174,7 +174,7 @@ fn place(context: &Context<'_>, section: &Section<'_, '_>, format: AlertFormat) 
             return None;
         }
         (Some(text), None) => {
-            if format == AlertFormat::Discord || text.contains(['?', '@']) {
+            if format == AlertFormat::Discord || text.contains(['?', '@']) || text.contains("discord.com/") {
                 section.fault(
                     "url",
                     Problem::Misplaced(
