@@ -400,19 +400,20 @@ pub struct AlertFacts<'a> {
 /// The status of an answer, once it is there; interim ones are passed over.
 fn status(mut answer: &[u8]) -> Result<Option<u16>, ()> {
     loop {
-        // Only the first line is of interest, so that any number of headers will do.
+        // The first line alone, however the rest was cut: headers are of no interest, and any number will do.
+        let Some(end) = answer.iter().position(|byte| *byte == b'\n') else {
+            let start = b"HTTP/1.";
+            let agrees = answer.iter().zip(start).all(|(byte, wanted)| byte == wanted);
+            return if agrees { Ok(None) } else { Err(()) };
+        };
         let mut parsed = httparse::Response::new(&mut []);
-        match parsed.parse(answer) {
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => {}
-            Err(_) => return Err(()),
+        parsed.parse(&answer[..=end]).map_err(|_| ())?;
+        let code = parsed.code.ok_or(())?;
+        if !(100..200).contains(&code) {
+            return Ok(Some(code));
         }
-        match parsed.code {
-            Some(100..=199) => {
-                let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
-                answer = &answer[end + 4..];
-            }
-            code => return Ok(code),
-        }
+        let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
+        answer = &answer[end + 4..];
     }
 }
 
