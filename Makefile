@@ -14,7 +14,7 @@
 # make image-test   looks at what the two made with the tools of others, and runs it: container, emulated ARM (root)
 # make reproducible   builds a commit in two places and compares
 # make release   all of that, of a clean tree
-.PHONY: demo test check bench suite soak cake fuzz compiler tools clean recordings cross dist image image-tools image-test \
+.PHONY: demo test check bench profile suite soak cake fuzz compiler tools clean recordings cross dist image image-tools image-test \
   shipped reproducible figures release deb tar
 CARGO ?= cargo
 
@@ -67,6 +67,12 @@ bench: compiler
 	  echo "valgrind is missing and can't be installed without root; instructions will not be counted" >&2
 	$(CARGO) build --profile dist --no-default-features
 	$(CARGO) bench --bench figures -- $(ARGS)
+
+CYCLES ?= 360000
+CYCLE_MS ?= 10
+profile: compiler
+	$(CARGO) build --profile dist --no-default-features
+	$(CARGO) bench --bench figures -- profile $(CYCLES) $(CYCLE_MS) $(or $(CARGO_TARGET_DIR),target)/dist/wanctl
 
 LAWS ?= adaptive,classic,cake-autorate,sqm-autorate,fixed,oracle
 suite: compiler

@@ -14,7 +14,7 @@ use two_wans::{CYCLE, Load, REFLECTORS, daemon, daemon_on, parse, run, text, wor
 use wanctl::daemon::{Daemon, Restored, Setup, Store};
 use wanctl::observe;
 use wanctl_hal::record::{Recorder, Tape};
-use wanctl_hal::sim::{Action, Fault, SimBoard, lock};
+use wanctl_hal::sim::{Action, Fault, HookMood, SimBoard, lock};
 use wanctl_hal::{Duration, Signal};
 
 #[global_allocator]
@@ -128,6 +128,31 @@ fn steering_allocates_nothing() {
     let (returning, _) = allocations(|| run(&mut d, &world, 2_400));
     assert!(!is_steered(&d));
     let own = going + returning;
+    assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
+}
+
+/// A webhook that does not answer, and alerts that wait for it: connecting, giving up, trying again.
+#[test]
+fn a_dead_webhook_allocates_nothing() {
+    log_everything();
+    let world = world(Load::Steady);
+    lock(&world).hooks.moods = [HookMood::Mute; 8];
+    let alert =
+        "[[alert]]\nname = \"phone\"\nurl = \"http://192.168.88.9/x\"\nevents = [\"warnings\"]\ncool_down = \"10s\"";
+    let config = parse(&text("http://192.168.88.1", "", alert, ["mark = 1", "mark = 2"], REFLECTORS));
+    let board = Metered::new(SimBoard::new(Arc::clone(&world)), CYCLE, 0);
+    let router = "192.168.88.1:80".parse().unwrap();
+    let (store, restored, reloader) = (Store::default(), Restored::default(), Box::new(|_: &_| Err(1)));
+    let mut d =
+        Daemon::new(Setup { board, config, router, reloader, store, restored }).unwrap_or_else(|e| panic!("{e}"));
+    run(&mut d, &world, 200);
+    for second in 1..20 {
+        let soon = lock(&world).now() + Duration::from_secs(20) * second;
+        lock(&world).at(soon, Action::Connected(0, second % 2 == 0));
+    }
+    let (own, _) = allocations(|| run(&mut d, &world, 8_000));
+    let rule = d.alerts().unwrap().rule(0).unwrap();
+    assert!(rule.counters.failed >= 5 && rule.waiting > 3, "{rule:?}");
     assert_eq!(own, 0, "the first was made here:\n{}", first_allocation());
 }
 

@@ -241,7 +241,7 @@ fn each_fault_alone() {
         ("user = ", "zebra = 1\nuser = ", "router.zebra: unknown key; known here: ca_file, connect_timeout"),
         ("[router]", "[log]\nsyslog = \"loghost\"\n[router]", "log.syslog"),
         ("http://192.168.88.1", "192.168.88.1", "must be https://HOST"),
-        ("http://192.168.88.1", "http://8.8.8.8", "plain http sends the password readable"),
+        ("http://192.168.88.1", "http://8.8.8.8", "plain http sends secrets readable"),
         ("http://192.168.88.1", "https://192.168.88.1", "https needs fingerprint"),
         ("http://192.168.88.1\"", "https://192.168.88.1\"\nfingerprint = \"AB\"", "32 bytes in hexadecimal"),
         ("http://192.168.88.1\"", "https://192.168.88.1\"\nca_file = \"none.pem\"", "/nowhere/none.pem can't be read"),

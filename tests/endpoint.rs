@@ -129,8 +129,8 @@ fn a_turn_is_told_everywhere() {
 #[test]
 fn the_documentation_of_status_is_true() {
     let mut found = Vec::new();
-    for (world, mut d) in [running(), steered()] {
-        members("", &json(&world, &mut d, "/status"), &mut found);
+    for (_, document) in situations() {
+        members("", &document, &mut found);
     }
     found.sort();
     found.dedup();
@@ -150,6 +150,106 @@ fn the_documentation_of_status_is_true() {
     }
     for (name, _) in &told {
         assert!(found.iter().any(|(n, _)| n == name), "docs/status.md tells of {name}, which is not there");
+    }
+}
+
+/// `/status` in all its situations is as `docs/status.schema.json` says, by a validator of others; and what is not,
+/// is found: a member too many anywhere, one too few, a number where a text belongs.
+#[test]
+fn status_is_as_its_schema_says() {
+    if std::env::var_os("WANCTL_SKIP_PYTHON").is_some() {
+        eprintln!("NOT RUN because of WANCTL_SKIP_PYTHON: /status against its schema");
+        return;
+    }
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
+    assert!(
+        std::path::Path::new(python).exists(),
+        "{python} is missing: `make tools` makes it (needs python3 with venv, and the Python package index); \
+         WANCTL_SKIP_PYTHON=1 goes without this test"
+    );
+    let directory = std::env::temp_dir().join(format!("wanctl-schema-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let write = |name: &str, document: &Value| {
+        let path = directory.join(name);
+        std::fs::write(&path, document.to_string()).unwrap();
+        path
+    };
+    let good = situations();
+    let mut bad = Vec::new();
+    for (name, document) in &good {
+        let mut more = Vec::new();
+        objects("", document, &mut more);
+        more.sort();
+        more.dedup_by_key(|place| place.split(|c: char| c.is_ascii_digit()).collect::<String>());
+        for (i, place) in more.iter().enumerate() {
+            let mut broken = document.clone();
+            broken.pointer_mut(place).unwrap()["undocumented"] = 1.into();
+            bad.push(write(&format!("{name}-more-{i}"), &broken));
+        }
+        let mut broken = document.clone();
+        broken["wans"][0].as_object_mut().unwrap().remove("signal");
+        bad.push(write(&format!("{name}-less"), &broken));
+        broken = document.clone();
+        broken["router"]["host"] = 1.into();
+        bad.push(write(&format!("{name}-other"), &broken));
+    }
+    let good: Vec<_> = good.iter().map(|(name, document)| write(name, document)).collect();
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/status.schema.json");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schema/validate.py");
+    let output = std::process::Command::new(python).args([script, schema]).args(good).arg("--").args(bad).output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    let _ = std::fs::remove_dir_all(&directory);
+}
+
+/// Documents of all kinds.
+fn situations() -> Vec<(&'static str, Value)> {
+    let mut found = Vec::new();
+    let mut look = |name, (world, mut d): (SharedWorld, Daemon<SimBoard>)| {
+        found.push((name, json(&world, &mut d, "/status")));
+    };
+    look("one", running());
+    look("steered", steered());
+    // Looked at before the first cycle, and thus before the first sample.
+    let first = world(1);
+    let d = daemon(&first, &config_text("", ""));
+    look("first", (first, d));
+    let (silent, mut d) = running();
+    let now = lock(&silent).now();
+    lock(&silent).at(now, Action::Connected(0, false));
+    d.run_until(now + Duration::from_secs(20));
+    look("silent", (silent, d));
+    let (gone, mut d) = running();
+    let now = lock(&gone).now();
+    lock(&gone).at(now, Action::Router(Fault::Refuse(Duration::from_secs(300))));
+    lock(&gone).at(now, Action::Router(Fault::Reset));
+    d.run_until(now + Duration::from_secs(70));
+    look("gone", (gone, d));
+    let told = world(1);
+    let rules = "\n[[alert]]\nname = \"phone\"\nurl = \"http://192.168.88.9/x\"\nevents = [\"warnings\"]\n\
+                 [[alert]]\nname = \"bad\"\nurl = \"x\"\n";
+    let mut d = daemon(&told, &(config_text("", "") + rules));
+    lock(&told).hooks.moods[0] = wanctl_hal::sim::HookMood::Refuses;
+    lock(&told).at(at(10.0), Action::Router(Fault::Refuse(Duration::from_secs(10))));
+    lock(&told).at(at(10.0), Action::Router(Fault::Reset));
+    d.run_until(at(30.0));
+    look("told", (told, d));
+    let last = &found.last().unwrap().1;
+    assert!(last["refused_alerts"] == 1 && last["alerts"][0]["last_error"] == "connection refused", "{last}");
+    found
+}
+
+/// The places of all objects, as JSON pointers.
+fn objects(path: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(list) => list.iter().enumerate().for_each(|(i, v)| objects(&format!("{path}/{i}"), v, found)),
+        Value::Object(object) => {
+            found.push(path.to_owned());
+            object.iter().for_each(|(name, v)| objects(&format!("{path}/{name}"), v, found));
+        }
+        _ => {}
     }
 }
 

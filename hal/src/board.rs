@@ -12,6 +12,9 @@ use core::net::{IpAddr, SocketAddr};
 /// The most WANs one daemon drives.
 pub const MAX_WANS: usize = 8;
 
+/// The most rules that send alerts.
+pub const MAX_HOOKS: usize = 8;
+
 /// A WAN by its position in the configuration, below [`MAX_WANS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WanId(u8);
@@ -205,6 +208,8 @@ pub enum LinkError {
     Reset,
     /// Closed by the other side in order (FIN).
     Closed,
+    /// Its name can't be looked up.
+    Unknown,
     /// TLS said no.
     Tls(TlsFault),
     /// Anything else, by its number.
@@ -326,8 +331,8 @@ pub enum BadTrust {
 impl core::fmt::Display for BadTrust {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::NoCertificate => "router.ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
-            Self::Name => "router.url names neither a host nor an address that a certificate can be for",
+            Self::NoCertificate => "ca_file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+            Self::Name => "the URL names neither a host nor an address that a certificate can be for",
             Self::Provider => "TLS can't be set up",
             Self::NoRoots => "this program was built without public certificate authorities (feature `roots`)",
         })
@@ -433,6 +438,37 @@ pub trait Board {
 
     /// Closes a client's connection.
     fn client_close(&mut self, _client: usize) {}
+
+    /// Whom alerts of the rule in `slot` (below [`MAX_HOOKS`]) go to from now on, or to nobody. Like what clients
+    /// do, nothing about alerts ends a sleep or is part of a recording: it never changes what is decided.
+    ///
+    /// # Errors
+    /// [`BadTrust`]; then it is nobody.
+    fn hook_target(&mut self, _slot: usize, _target: Option<&LinkTarget>) -> Result<(), BadTrust> {
+        Ok(())
+    }
+
+    /// Begins to connect to this port of the target in `slot`, looking its name up on the way; the outcome is
+    /// told by [`Board::hook_poll`]. Drops any such connection there was: there is one at a time.
+    fn hook_open(&mut self, _slot: usize, _port: u16) {}
+
+    /// Takes one change of that connection, making progress with look-up, connect and handshake.
+    fn hook_poll(&mut self) -> Option<LinkEvent> {
+        None
+    }
+
+    /// Reads plain-text bytes from it.
+    fn hook_read(&mut self, _buffer: &mut [u8]) -> LinkIo {
+        LinkIo::Down
+    }
+
+    /// Hands plain-text bytes to it.
+    fn hook_write(&mut self, _bytes: &[u8]) -> LinkIo {
+        LinkIo::Down
+    }
+
+    /// Closes it; no event follows.
+    fn hook_close(&mut self) {}
 
     /// The monotonic clock, to measure how long work takes and for nothing else: it stands still on
     /// boards that are not real, and is not part of a recording.

@@ -24,8 +24,9 @@ pub mod units;
 pub const HAS_PUBLIC_AUTHORITIES: bool = cfg!(feature = "roots");
 
 pub use board::{
-    BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_WANS,
-    Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault, Trust, WanId,
+    BadTrust, Board, Clock, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, LinkTarget, MAX_HOOKS,
+    MAX_WANS, Notice, OpenError, ProbeSource, Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, TlsFault,
+    Trust, WanId,
 };
 pub use endpoint::{CLIENTS, ListenError};
 pub use units::{Bitrate, Direction, Duration, Instant, Millis, WallClock};

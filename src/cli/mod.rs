@@ -4,6 +4,7 @@
 //! [`Exit`]; they are part of the interface.
 
 mod adopt;
+mod alert;
 pub mod calibrate;
 mod check;
 #[cfg(feature = "sim")]
@@ -76,6 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         Some(("init", m)) => init::main(m),
         Some(("trust", m)) => trust::main(&config_path(m)),
         Some(("version", m)) => version::main(m.get_flag("json")),
+        Some(("alert-test", m)) => alert::main(&config_path(m), m.get_one::<String>("name").map(String::as_str)),
         Some(("adopt", m)) => adopt::main(&config_path(m)),
         Some(("calibrate", m)) => calibrate::main(&config_path(m), m),
         Some((name @ ("status" | "events" | "profile" | "health" | "plot"), m)) => look::main(name, m),
@@ -163,6 +165,12 @@ fn command() -> Command {
                 .arg(config()),
         )
         .subcommand(calibrate::command(config()))
+        .subcommand(
+            Command::new("alert-test")
+                .about("Send a test message through each alert rule")
+                .arg(config())
+                .arg(Arg::new("name").value_name("NAME").help("Only through this rule")),
+        )
         .subcommand(
             Command::new("version")
                 .about("Tell what this program is and what it was built from")

@@ -138,6 +138,17 @@ impl Faults {
         Self { file: file.to_owned(), faults: vec![fault] }
     }
 
+    /// One line for each, without their number.
+    pub fn lines(&self) -> impl Iterator<Item = impl fmt::Display> {
+        struct Line<'a>(&'a str, &'a Fault);
+        impl fmt::Display for Line<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write(f, self.0, self.1)
+            }
+        }
+        self.faults.iter().map(|fault| Line(&self.file, fault))
+    }
+
     /// Whether there are none (only while they are being collected).
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -205,11 +216,11 @@ impl Problem {
     fn about_the_router(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTrust => f.write_str(
-                "missing: https needs fingerprint = \"AB:CD:…\" (the SHA-256 of the router's certificate; \
-                 `wanctl trust` prints it), ca_file = \"ca.pem\", or public_ca = true",
+                "missing: https needs fingerprint = \"AB:CD:…\" (the SHA-256 of the certificate; for \
+                 the router `wanctl trust` prints it), ca_file = \"ca.pem\", or public_ca = true",
             ),
             Self::PublicHttp => f.write_str(
-                "plain http sends the password readable; it is allowed only to a private address given as a literal. \
+                "plain http sends secrets readable; it is allowed only to a private address given as a literal. \
                  Use https",
             ),
             Self::NoPassword(variable) => write!(
@@ -224,7 +235,7 @@ impl Problem {
                 write!(f, "{} can be read by others (mode {mode:03o}): chmod 600", path.display())
             }
             Self::PlainHttp => f.write_str(
-                "plain http: the password crosses the wire readable; use https unless the router is directly attached",
+                "plain http: secrets cross the wire readable; use https unless the other side is directly attached",
             ),
             Self::OpenToAll => f.write_str(
                 "everybody who reaches this address can see rates, delays and addresses (nothing can be changed there); \
@@ -257,9 +268,8 @@ fn write(f: &mut fmt::Formatter<'_>, file: &str, fault: &Fault) -> fmt::Result {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for fault in &self.faults {
-            write(f, &self.file, fault)?;
-            f.write_str("\n")?;
+        for line in self.lines() {
+            writeln!(f, "{line}")?;
         }
         match self.faults.len() {
             1 => f.write_str("1 fault in the configuration"),

@@ -4,6 +4,7 @@
 //! guessed and nothing is ignored: a key nobody reads is a fault. Presets fill in what a link of a
 //! kind usually needs, so that a useful file stays short.
 
+mod alert;
 mod fault;
 mod law;
 mod observe;
@@ -17,6 +18,7 @@ mod steering;
 mod value;
 mod wan;
 
+pub use alert::{Alert, AlertConfig};
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
 pub use observe::Observe;
 pub use preset::{Direction as DirectionPreset, Link, Preset};
@@ -61,6 +63,8 @@ pub struct Config {
     pub log_collector: Option<SocketAddr>,
     /// What can be seen, and by whom.
     pub observe: Observe,
+    /// Who is told of what.
+    pub alerts: AlertConfig,
     /// Where to keep what must survive a restart.
     pub state_directory: PathBuf,
     /// As whom to run, and how urgently.
@@ -105,7 +109,7 @@ pub fn parse_elsewhere(
     let env = |name: &str| (name == router::PASSWORD_VARIABLE).then(|| password.to_owned());
     let directory = Path::new(file).parent().unwrap_or(Path::new("."));
     let mut context = read::Context::new(text, file, directory, &env);
-    context.authorities = authorities;
+    (context.authorities, context.is_elsewhere) = (authorities, true);
     check(context)
 }
 
@@ -222,6 +226,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
     }
     let names: Vec<Option<String>> = wans.iter().map(|wan| wan.peek("name").map(|(name, _)| name)).collect();
     let steering = steering::read(root, &names);
+    let alerts = alert::read(context, root, &names);
     root.finish();
     Some(Config {
         router: router?,
@@ -233,6 +238,7 @@ fn sections(context: &read::Context<'_>, root: &Section<'_, '_>) -> Option<Confi
         log_format: format,
         log_collector: collector,
         observe,
+        alerts,
         state_directory: directory,
         process,
     })
@@ -293,7 +299,7 @@ fn twins(wans: &[Section<'_, '_>]) {
 #[must_use]
 pub fn known_keys() -> Vec<String> {
     let context = read::Context::new(
-        "[[wan]]\n[[steering]]\n[[steering.alternate]]\n[steering.alternate.lease]",
+        "[[alert]]\n[[wan]]\n[[steering]]\n[[steering.alternate]]\n[steering.alternate.lease]",
         "",
         Path::new(""),
         &|_| None,

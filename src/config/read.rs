@@ -27,6 +27,8 @@ pub(super) struct Context<'a> {
     env: Env<'a>,
     /// The certificates of the router's authorities, when they are known without reading a file.
     pub(super) authorities: Option<&'a [u8]>,
+    /// Only the text is here; what it names is on another machine.
+    pub(super) is_elsewhere: bool,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Fault>>,
     known: RefCell<BTreeSet<String>>,
@@ -40,6 +42,7 @@ impl<'a> Context<'a> {
             directory,
             env,
             authorities: None,
+            is_elsewhere: false,
             faults: RefCell::default(),
             warnings: RefCell::default(),
             known: RefCell::default(),
@@ -54,6 +57,18 @@ impl<'a> Context<'a> {
         warnings.sort_by_key(|f| f.line);
         let warnings = warnings.into_iter().map(|about| Warning { file: file(), about }).collect();
         (Faults { file: file(), faults }, warnings)
+    }
+
+    /// How many faults there are so far.
+    pub(super) fn mark(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
+    /// The faults since a [`Context::mark`], which are then not those of the file.
+    pub(super) fn set_aside(&self, mark: usize) -> Faults {
+        let mut faults = self.faults.borrow_mut().split_off(mark);
+        faults.sort_by_key(|f| f.line);
+        Faults { file: self.file.to_owned(), faults }
     }
 
     /// Every key that has been asked for, whatever the names of the WANs.
@@ -207,6 +222,7 @@ impl<'a, 'c> Section<'a, 'c> {
         let value = self.table.as_ref().and_then(|t| t.get(key));
         let line = value.map_or(self.line, |v| self.context.line(v.span().start));
         let is_hidden = matches!(problem, Problem::UnknownKey { .. }) || key.contains("password") || key == "ca_file";
+        let is_hidden = is_hidden || matches!(problem, Problem::Misplaced(_)) && ["url", "token"].contains(&key);
         let shown = value.filter(|v| !is_hidden && !v.get_ref().is_table());
         let shown = shown.and_then(|v| self.context.text.get(v.span())).filter(|text| !text.contains('@'));
         let shown = shown.map(|text| text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect());

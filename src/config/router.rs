@@ -51,7 +51,7 @@ pub struct Url {
 
 impl Url {
     /// `https://host[:port]` or `http://host[:port]`; the scheme is never guessed from the port.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (tls, rest) = match text.split_once("://")? {
             ("https", rest) => (true, rest),
             ("http", rest) => (false, rest),
@@ -186,11 +186,12 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_, '_>) -> Option<R
     Some(Router { url, trust: trust?, user: user?, password: password?, exit, connect_timeout, response_timeout })
 }
 
-fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) -> Option<Trust> {
+/// How the other side of `url` proves who it is.
+pub(super) fn trust(context: &Context<'_>, section: &Section<'_, '_>, url: Option<&Url>) -> Option<Trust> {
     let fingerprint = section.text("fingerprint").map(|text| {
         let parsed = parse_fingerprint(&text);
         if parsed.is_none() {
-            let right = "the SHA-256 of the router's certificate: 32 bytes in hexadecimal, as in \"AB:CD:…\"";
+            let right = "the SHA-256 of the certificate: 32 bytes in hexadecimal, as in \"AB:CD:…\"";
             section.fault("fingerprint", Problem::not_a(right));
         }
         parsed
@@ -240,7 +241,7 @@ fn public_authorities(section: &Section<'_, '_>, url: &Url) -> Option<Trust> {
         ));
     } else if url.is_private() {
         section.fault("public_ca", Problem::Misplaced(
-            "no public authority signs a private address: give router.url the name in the certificate, or use fingerprint",
+            "no public authority signs a private address: give the URL the name in the certificate, or use fingerprint",
         ));
     } else {
         return Some(Trust::Public);

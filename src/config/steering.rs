@@ -93,9 +93,9 @@ pub(super) fn read(root: &Section<'_, '_>, wans: &[Option<String>]) -> Option<Ve
 }
 
 /// What must be there once, by kind and text; the line where it was first.
-type Seen = HashMap<(&'static str, String), usize>;
+pub(super) type Seen = HashMap<(&'static str, String), usize>;
 
-fn twin(section: &Section<'_, '_>, key: &'static str, what: &'static str, seen: &mut Seen) {
+pub(super) fn twin(section: &Section<'_, '_>, key: &'static str, what: &'static str, seen: &mut Seen) {
     if let Some((text, line)) = section.peek(key) {
         if let Some(first) = seen.get(&(what, text.clone())) {
             section.fault(key, Problem::Twin { what, line: *first });
@@ -156,7 +156,7 @@ fn pair(section: &Section<'_, '_>, wans: &[Option<String>], next: &mut u8, seen:
 }
 
 /// One of the WANs, by name.
-fn wan(section: &Section<'_, '_>, key: &'static str, wans: &[Option<String>]) -> Option<WanId> {
+pub(super) fn wan(section: &Section<'_, '_>, key: &'static str, wans: &[Option<String>]) -> Option<WanId> {
     let known: Vec<String> = wans.iter().flatten().map(|name| format!("{name:?}")).collect();
     let right = || format!("the name of a [[wan]]: {}", known.join(", "));
     if !section.has(key) {
@@ -265,7 +265,7 @@ fn comment(section: &Section<'_, '_>, key: &'static str) -> Option<Text<64>> {
 }
 
 /// A name that must be there.
-fn short(section: &Section<'_, '_>, key: &'static str, example: &str) -> Option<Text<32>> {
+pub(super) fn short(section: &Section<'_, '_>, key: &'static str, example: &str) -> Option<Text<32>> {
     let text = section.required_text(key, example)?;
     let name = Text::try_from(text.as_str()).ok().filter(|_| !text.contains(char::is_control));
     if name.is_none() {

@@ -47,6 +47,7 @@ impl<B: Board> Daemon<B> {
         let now = self.board.clock().now;
         self.save(now, true);
         self.board.link_close();
+        self.board.hook_close();
         log::info!("stopped");
     }
 

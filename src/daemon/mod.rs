@@ -4,6 +4,7 @@
 //! it and the pure parts; it decides nothing itself. It sleeps in one place ([`Board::wait`]) and
 //! bounds the work of every wake-up: so many datagrams, so many bytes from the router, one request.
 
+pub mod alert;
 mod farewell;
 pub mod link;
 mod reload;
@@ -25,9 +26,9 @@ pub use wan::Wan;
 use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::measure::Change;
-use crate::observe::{EventRing, Flood, Spread, Stage};
+use crate::observe::{Alerts, EventRing, Flood, Spread};
 use crate::routeros::Client;
-use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, WanId};
+use crate::types::{Duration, Event, EventKind, Instant, OverrunCause, Stage, WanId};
 use core::net::SocketAddr;
 use schedule::Schedule;
 use serve::Endpoint;
@@ -96,6 +97,9 @@ pub struct Daemon<B: Board> {
     reach: link::Reach,
     watch: Watch,
     endpoint: Endpoint,
+    alerts: Option<Box<Alerts>>,
+    /// The last full TLS handshake, of whichever connection.
+    handshake_at: Option<Instant>,
     /// Input was left for the next wake-up, which must follow at once.
     more: bool,
     /// What has taken unusually long since the last cycle.
@@ -121,7 +125,8 @@ impl<B: Board> Daemon<B> {
         self.watch.begin(stopwatch);
         self.receive(ready, clock.now);
         self.lap(Stage::Receive);
-        if let Some(missed) = self.schedule.due(clock.now) {
+        let due = self.schedule.due(clock.now);
+        if let Some(missed) = due {
             self.measure_decide(clock.now, missed);
             self.steer(clock);
             self.lap(Stage::Decide);
@@ -132,7 +137,8 @@ impl<B: Board> Daemon<B> {
         self.actuate(clock.now);
         self.lap(Stage::Router);
         self.keep(clock);
-        self.serve(clock);
+        self.serve(clock, due.is_some());
+        self.alert(clock, due.is_some());
         self.lap(Stage::Observe);
     }
 
@@ -175,6 +181,7 @@ impl<B: Board> Daemon<B> {
         let acts = self.reach.acts(now);
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
+        let (stage, took) = self.watch.slowest();
         self.watch.cycle(now);
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
@@ -195,7 +202,8 @@ impl<B: Board> Daemon<B> {
             actuator.hurry_statistics(now);
         }
         if missed > 0 {
-            tell(EventKind::Overrun { cycles: missed, cause: self.heavy.unwrap_or(OverrunCause::Host) });
+            let cause = self.heavy.unwrap_or(OverrunCause::Host);
+            tell(EventKind::Overrun { cycles: missed, cause, stage, took });
         }
         self.heavy = None;
         self.counters.cycles += 1;
@@ -248,6 +256,7 @@ impl<B: Board> Daemon<B> {
         }
         if input.handshake {
             self.counters.handshakes += 1;
+            self.handshake_at = Some(now);
             self.heavy = Some(OverrunCause::Handshake);
         }
     }

@@ -68,6 +68,10 @@ impl<B: Board> Daemon<B> {
         if !same_places(&self.config, &config) {
             self.watch.start_over(&config, clock.now);
         }
+        super::alert::complain(&config);
+        if config.alerts.rules != self.config.alerts.rules {
+            self.reload_alerts(&config);
+        }
         if config.observe != self.config.observe {
             self.endpoint.reload(&config);
         }

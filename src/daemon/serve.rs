@@ -7,8 +7,8 @@ use crate::actuate::Actuator;
 use crate::config::Config;
 use crate::observe::http::{Access, Carrier, Io, Server};
 use crate::observe::{
-    EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread, SteerFacts, SteerWan,
-    WanFacts,
+    AlertFacts, Alerts, EventRing, Facts, History, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Spread,
+    SteerFacts, SteerWan, WanFacts,
 };
 use crate::routeros::Client;
 use crate::types::{Direction, Duration, EventKind, Instant, WallClock};
@@ -43,8 +43,9 @@ fn access(config: &Config) -> Access {
 }
 
 impl<B: Board> Daemon<B> {
-    /// Serves whoever looks in.
-    pub(super) fn serve(&mut self, clock: Clock) {
+    /// Serves whoever looks in. New clients are let in behind a cycle that was `due`: to ask for them in every wake-up
+    /// costs as much as sending a probe (docs/profiling.md).
+    pub(super) fn serve(&mut self, clock: Clock, due: bool) {
         if self.endpoint.again.is_some_and(|at| at <= clock.now) {
             self.listen(clock.now);
         }
@@ -64,8 +65,11 @@ impl<B: Board> Daemon<B> {
             events: &self.events,
             names: &self.names,
             steering: &self.steering,
+            alerts: self.alerts.as_deref(),
         };
-        self.endpoint.server.serve(clock.now, &mut Clients(&mut self.board), &known);
+        let opens = due || self.counters.cycles == 0;
+        let mut clients = Clients { board: &mut self.board, opens };
+        self.endpoint.server.serve(clock.now, &mut clients, &known);
     }
 
     /// Listens where the configuration says, or tells why not.
@@ -85,23 +89,27 @@ impl<B: Board> Daemon<B> {
 }
 
 /// The board, as the server sees it.
-struct Clients<'a, B>(&'a mut B);
+struct Clients<'a, B> {
+    board: &'a mut B,
+    /// New ones are let in.
+    opens: bool,
+}
 
 impl<B: Board> Carrier for Clients<'_, B> {
     fn accept(&mut self) -> Option<usize> {
-        self.0.client_accept()
+        if self.opens { self.board.client_accept() } else { None }
     }
 
     fn read(&mut self, client: usize, buffer: &mut [u8]) -> Io {
-        io(self.0.client_read(client, buffer))
+        io(self.board.client_read(client, buffer))
     }
 
     fn write(&mut self, client: usize, bytes: &[u8]) -> Io {
-        io(self.0.client_write(client, bytes))
+        io(self.board.client_write(client, bytes))
     }
 
     fn close(&mut self, client: usize) {
-        self.0.client_close(client);
+        self.board.client_close(client);
     }
 }
 
@@ -129,11 +137,12 @@ struct Known<'a> {
     events: &'a EventRing,
     names: &'a [String],
     steering: &'a super::Steering,
+    alerts: Option<&'a Alerts>,
 }
 
 /// Seconds since 1970.
 #[expect(clippy::cast_precision_loss, reason = "a millisecond more or less in 300 years")]
-fn seconds(wall: WallClock) -> f64 {
+pub(super) fn seconds(wall: WallClock) -> f64 {
     wall.0 as f64 / 1e9
 }
 
@@ -150,6 +159,7 @@ impl Facts for Known<'_> {
             saves: [self.counters.saves, self.counters.slow_saves],
             lateness: self.lateness,
             stages: &self.watch.stages,
+            work: &self.watch.work,
         }
     }
 
@@ -223,6 +233,14 @@ impl Facts for Known<'_> {
             held: pair.held(),
             wans: wans.collect(),
         })
+    }
+
+    fn alert(&self, place: usize) -> Option<AlertFacts<'_>> {
+        self.alerts?.rule(place)
+    }
+
+    fn refused_alerts(&self) -> usize {
+        self.config.alerts.refused
     }
 
     fn names(&self) -> &[String] {

@@ -78,6 +78,8 @@ impl<B: Board> Daemon<B> {
         for (menu, name, original) in store.load_originals(&mut board).map_err(Problem::Journal)?.unwrap_or_default() {
             actuator.restore_original(menu, &name, &original);
         }
+        super::alert::complain(&config);
+        let alerts = super::alert::alerts(&mut board, &config, 0);
         Ok(Self {
             client: client(&config, board.entropy()),
             names: wans.iter().map(|w| w.name.clone()).collect(),
@@ -95,6 +97,8 @@ impl<B: Board> Daemon<B> {
             reach: super::link::Reach::default(),
             watch: Watch::new(&config, now),
             endpoint: Endpoint::new(&config),
+            alerts,
+            handshake_at: None,
             more: false,
             heavy: None,
             logged: 0,

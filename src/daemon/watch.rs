@@ -3,8 +3,8 @@
 
 use super::Wan;
 use crate::config::Config;
-use crate::observe::{History, Record, Spread, Stage};
-use crate::types::{Duration, Instant, LinkStats, RouterError, WanId};
+use crate::observe::{History, Record, Spread};
+use crate::types::{Duration, Instant, LinkStats, RouterError, Stage, WanId};
 
 /// A stall is told for so long.
 const STALL_TOLD: Duration = Duration::from_secs(10);
@@ -21,6 +21,8 @@ pub(super) struct WanWatch {
 pub(super) struct Watch {
     pub(super) started: Instant,
     pub(super) stages: [Spread; Stage::ALL.len()],
+    /// All stages together.
+    pub(super) work: Spread,
     pub(super) latency: Spread,
     pub(super) wans: Vec<WanWatch>,
     pub(super) history: History,
@@ -39,6 +41,7 @@ impl Watch {
         Self {
             started: now,
             stages: core::array::from_fn(|_| Spread::default()),
+            work: Spread::default(),
             latency: Spread::default(),
             wans: config.wans.iter().map(|_| WanWatch::default()).collect(),
             history: History::new(config.observe.history, config.cycle, config.wans.len(), now),
@@ -68,6 +71,12 @@ impl Watch {
         self.lap = stopwatch;
     }
 
+    /// What has taken longest since the last cycle began, and for how long.
+    pub(super) fn slowest(&self) -> (Stage, Duration) {
+        let stages = Stage::ALL.into_iter().zip(self.spent);
+        stages.fold((Stage::Receive, Duration::ZERO), |most, this| if this.1 > most.1 { this } else { most })
+    }
+
     /// A cycle begins: what the last one has taken is booked.
     pub(super) fn cycle(&mut self, now: Instant) {
         let gap = self.last_cycle.map_or(Duration::ZERO, |last| now.since(last));
@@ -75,6 +84,7 @@ impl Watch {
             self.stall = (now, gap);
         }
         if self.last_cycle.replace(now).is_some() {
+            self.work.record(self.spent.iter().fold(Duration::ZERO, |sum, spent| sum + *spent));
             for (spread, spent) in self.stages.iter_mut().zip(&mut self.spent) {
                 spread.record(core::mem::take(spent));
             }

@@ -1,50 +1,12 @@
 //! What can be told about a running daemon, as plain data: the seam between the loop, which knows it,
 //! and the documents, which tell it.
 
-use super::{EventRing, History, Spread};
+use super::{AlertFacts, EventRing, History, Spread};
 use crate::types::{
-    Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, SteerHold,
-    SwitchState, Verdict, WanId,
+    Bitrate, BudgetState, Duration, Instant, LinkStats, MAX_WANS, RateRange, RouterError, Sample, Score, Stage,
+    SteerHold, SwitchState, Verdict, WanId,
 };
 use core::net::{IpAddr, SocketAddr};
-
-/// Stages of a wake-up, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Replies into measure.
-    Receive,
-    /// Samples, verdicts, what actuate shall want.
-    Decide,
-    /// Probes out.
-    Probe,
-    /// The router's bytes in and out.
-    Router,
-    /// Log, state file, history, and the clients of the endpoint.
-    Observe,
-}
-
-impl Stage {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Receive, Self::Decide, Self::Probe, Self::Router, Self::Observe];
-
-    /// Its name in documents.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Decide => "decide",
-            Self::Probe => "probe",
-            Self::Router => "router",
-            Self::Observe => "observe",
-        }
-    }
-
-    /// Its place among [`Stage::ALL`].
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
 
 /// The loop as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +31,8 @@ pub struct LoopFacts<'a> {
     pub lateness: &'a Spread,
     /// Time of each stage, per cycle.
     pub stages: &'a [Spread; Stage::ALL.len()],
+    /// Time of all stages together, per cycle.
+    pub work: &'a Spread,
 }
 
 /// The router and the link to it.
@@ -213,6 +177,10 @@ pub trait Facts {
     fn reflector(&self, wan: usize, place: usize) -> Option<ReflectorFacts>;
     /// A pair of steering, by its place in the configuration.
     fn steering(&self, place: usize) -> Option<SteerFacts<'_>>;
+    /// An alert rule in use, by its place among them.
+    fn alert(&self, place: usize) -> Option<AlertFacts<'_>>;
+    /// How many alert rules are out of use, because something is wrong with them.
+    fn refused_alerts(&self) -> usize;
     /// The names of the WANs, in order.
     fn names(&self) -> &[String];
     /// The last events.

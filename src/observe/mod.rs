@@ -3,6 +3,7 @@
 //! Text is made here and nowhere else. Nothing in here influences a decision, and nothing blocks:
 //! a line that standard error can't take at once is dropped and counted.
 
+mod alert;
 mod facts;
 mod flood;
 mod history;
@@ -13,7 +14,10 @@ mod ring;
 mod spread;
 mod text;
 
-pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, Stage, SteerFacts, SteerWan, WanFacts};
+pub use alert::{
+    AlertCounters, AlertError, AlertFacts, AlertFormat, AlertNews, AlertRule, AlertStep, Alerts, GROUPS, Topic, Topics,
+};
+pub use facts::{Facts, LoopFacts, ProbeFacts, ReflectorFacts, RouterFacts, SteerFacts, SteerWan, WanFacts};
 pub use flood::Flood;
 pub use history::{Depth, History, Record, Tier, UNKNOWN};
 pub use log::{Collector, Format, Line, install, write_time};

@@ -49,6 +49,12 @@ impl Spread {
         self.sum
     }
 
+    /// All together, by how many there were; zero before the first.
+    #[must_use]
+    pub fn mean(&self) -> Duration {
+        self.sum / u32::try_from(self.count).unwrap_or(u32::MAX).max(1)
+    }
+
     /// How many lasted less than 2^`power` microseconds (`power` 3 to 25).
     #[must_use]
     pub fn below(&self, power: u32) -> u64 {
@@ -135,5 +141,6 @@ mod tests {
         near(&lateness, 500, 501);
         assert_eq!((lateness.below(3), lateness.below(9), lateness.below(25), lateness.count()), (7, 511, 1000, 1001));
         assert_eq!(lateness.sum(), Duration::from_micros(500_500 + 90_000_000));
+        assert_eq!(lateness.mean(), Duration::from_micros(90_500_500) / 1001);
     }
 }

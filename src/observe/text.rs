@@ -7,7 +7,7 @@ use core::fmt;
 use log::Level;
 
 /// What each class of events is about, by its number, and what it means.
-const CLASSES: [(&str, &str); EventKind::CLASSES] = [
+pub(super) const CLASSES: [(&str, &str); EventKind::CLASSES] = [
     (
         "congestion states",
         "A direction has another state, or its rate another reason. GREEN: no queue; YELLOW: delay is \
@@ -41,7 +41,8 @@ const CLASSES: [(&str, &str); EventKind::CLASSES] = [
     (
         "skipped cycles",
         "Something took longer than a cycle: a TLS handshake, the state file, a reload, or the machine \
-         itself. Often: give the machine more, or use a longer cycle.",
+         itself; the text also names the stage of our own work that took longest (`wanctl profile`). Often: give \
+         the machine more, or use a longer cycle.",
     ),
     ("reloads", "The file was read again and is in force."),
     ("refused reloads", "The file was read again and has faults, all told before; the old one stays in force."),
@@ -147,6 +148,13 @@ impl<N: AsRef<str>> Described<'_, N> {
 
 impl<N: AsRef<str>> Described<'_, N> {
     /// What is told of switches.
+    /// About skipped cycles.
+    fn overrun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EventKind::Overrun { cycles, cause, stage, took } = *self.kind else { return Ok(()) };
+        let (why, ms) = (overrun(cause), took.as_secs_f64() * 1e3);
+        write!(f, "{cycles} cycles skipped: {why}; of our own work \"{}\" took longest, {ms:.1} ms", stage.name())
+    }
+
     fn switch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self.kind {
             EventKind::SwitchUnusable { wan, why } => {
@@ -245,7 +253,7 @@ impl<N: AsRef<str>> fmt::Display for Described<'_, N> {
                  Swap the queue names in the configuration, or the parents on the router",
                 self.name(wan)
             ),
-            EventKind::Overrun { cycles, cause } => write!(f, "{cycles} cycles skipped: {}", overrun(cause)),
+            EventKind::Overrun { .. } => self.overrun(f),
             EventKind::SwitchUnusable { .. } | EventKind::SwitchFlipped { .. } | EventKind::Ways { .. } => {
                 self.switch(f)
             }

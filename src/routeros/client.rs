@@ -40,17 +40,6 @@ const TREE_MEMBERS: &str = ".id,name,max-limit,bytes,dropped,queued-bytes,queued
 const RULE_MEMBERS: &str = ".id,chain,comment,disabled,invalid,dynamic";
 const ENTRY_MEMBERS: &str = ".id,list,address,timeout,dynamic,disabled";
 
-/// What RouterOS says in `detail`, and what it means; the texts are those of its binary API.
-const DETAILS: [(&str, RouterError); 7] = [
-    ("not enough permissions", RouterError::Permission),
-    ("no such item", RouterError::NotFound),
-    ("no such command", RouterError::NoSuchCommand),
-    ("unknown parameter", RouterError::UnknownParameter),
-    ("input does not match", RouterError::BadValue),
-    ("failure:", RouterError::BadValue),
-    ("Session closed", RouterError::SessionClosed),
-];
-
 /// How to speak to the router.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -156,6 +145,12 @@ impl Client {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, State::Free { .. } | State::Busy { .. })
+    }
+
+    /// Whether a connection is being made.
+    #[must_use]
+    pub const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting { .. })
     }
 
     /// The request under way.
@@ -373,7 +368,7 @@ impl Client {
             let whole = !self.foreign && self.splitter.end().is_ok() && (!single || self.items == 1);
             return if whole { Ok(()) } else { Err(RouterError::UnexpectedBody) };
         }
-        if let Some((_, error)) = DETAILS.iter().find(|(text, _)| detail.contains(text)) {
+        if let Some((_, error)) = json::DETAILS.iter().find(|(text, _)| detail.contains(text)) {
             return Err(*error);
         }
         Err(match self.status {

@@ -5,7 +5,8 @@
 //! cost us the reply.
 
 use crate::types::{
-    Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterInfo, Row, SwitchRow, SwitchTable, Table, Text, Verbatim,
+    Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterError, RouterInfo, Row, SwitchRow, SwitchTable, Table,
+    Text, Verbatim,
 };
 use core::fmt;
 use serde::Deserialize;
@@ -345,6 +346,17 @@ pub fn row(object: &[u8], table: Table) -> Option<Row> {
         Row(members.into_iter().map(|(name, value)| (name, text(value))).collect())
     })
 }
+
+/// What RouterOS says in `detail`, and what it means; the texts are those of its binary API.
+pub const DETAILS: [(&str, RouterError); 7] = [
+    ("not enough permissions", RouterError::Permission),
+    ("no such item", RouterError::NotFound),
+    ("no such command", RouterError::NoSuchCommand),
+    ("unknown parameter", RouterError::UnknownParameter),
+    ("input does not match", RouterError::BadValue),
+    ("failure:", RouterError::BadValue),
+    ("Session closed", RouterError::SessionClosed),
+];
 
 /// What RouterOS says of an error: `detail`, or `message` where there is no detail.
 #[must_use]

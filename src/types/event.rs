@@ -1,8 +1,8 @@
 //! What happened: one enum, kept in one ring that logs, SIGUSR1 and the status page all read.
 
 use super::{
-    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, State, SwitchFault,
-    Turn, WanId, Ways,
+    Bitrate, Direction, Duration, Held, Instant, ListenError, Millis, Reason, RouterError, Signal, Stage, State,
+    SwitchFault, Turn, WanId, Ways,
 };
 
 /// Something worth telling, and when.
@@ -118,6 +118,10 @@ pub enum EventKind {
         cycles: u32,
         /// Why.
         cause: OverrunCause,
+        /// What took longest since the cycle before…
+        stage: Stage,
+        /// …and for how long, by the wall: system calls and waits for the processor included.
+        took: Duration,
     },
     /// A switch of steering can't be turned.
     SwitchUnusable {
@@ -186,6 +190,38 @@ pub enum EventKind {
 impl EventKind {
     /// How many classes there are.
     pub const CLASSES: usize = 24;
+
+    /// The WAN that it is about, and a second one if there is one.
+    #[must_use]
+    pub const fn wans(&self) -> [Option<WanId>; 2] {
+        match self {
+            Self::State { wan, .. }
+            | Self::Signal { wan, .. }
+            | Self::ReflectorOut { wan, .. }
+            | Self::ReflectorBack { wan, .. }
+            | Self::Confirmed { wan, .. }
+            | Self::Repaired { wan, .. }
+            | Self::Contested { wan, .. }
+            | Self::QueueUnusable { wan, .. }
+            | Self::Swapped { wan }
+            | Self::SwitchUnusable { wan, .. }
+            | Self::SwitchFlipped { wan, .. } => [Some(*wan), None],
+            Self::Steer { turn, .. } if turn.from.index() < turn.to.index() => [Some(turn.from), Some(turn.to)],
+            Self::Steer { turn, .. } => [Some(turn.to), Some(turn.from)],
+            Self::SteerHeld { held, .. } => [Some(held.wan), None],
+            Self::Ways { primary, alternate, .. } => [Some(*primary), Some(*alternate)],
+            Self::Budget(_)
+            | Self::Wear { .. }
+            | Self::RouterFault(_)
+            | Self::RouterBack { .. }
+            | Self::Overrun { .. }
+            | Self::NotListening(_)
+            | Self::Reloaded
+            | Self::ReloadRefused { .. }
+            | Self::Suppressed { .. }
+            | Self::SaveFailed { .. } => [None, None],
+        }
+    }
 
     /// A number per kind of event, below [`EventKind::CLASSES`]: what is rate-limited together.
     #[must_use]

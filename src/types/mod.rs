@@ -10,6 +10,7 @@ mod event;
 mod limit;
 mod router;
 mod sample;
+mod stage;
 mod steer;
 mod switch;
 mod table;
@@ -22,11 +23,12 @@ pub use router::{
     RouterInfo, Text,
 };
 pub use sample::{FIRST_TCP, MAX_REFLECTORS, Sample, Signal, SilenceMode, Source};
+pub use stage::Stage;
 pub use steer::{Held, Part, Score, SteerHold, SteerReason, Turn, Unfit, Ways};
 pub use switch::{MAX_SWITCHES, SwitchFault, SwitchId, SwitchRow, SwitchState, SwitchTable};
 pub use table::{Row, Table};
 pub use verdict::{DirectionVerdict, Reason, State, Verdict};
 pub use wanctl_hal::{
-    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_WANS, Millis, SendError,
-    TlsFault, WallClock, WanId,
+    Bitrate, Direction, Duration, EchoReply, EchoRequest, Instant, LinkError, ListenError, MAX_HOOKS, MAX_WANS, Millis,
+    SendError, TlsFault, WallClock, WanId,
 };

@@ -250,6 +250,7 @@ impl fmt::Display for RouterError {
             Self::Link(LinkError::Refused) => f.write_str("connection refused"),
             Self::Link(LinkError::Unreachable) => f.write_str("no route to the router"),
             Self::Link(LinkError::Reset) => f.write_str("connection reset"),
+            Self::Link(LinkError::Unknown) => f.write_str("the name can't be looked up"),
             Self::Link(LinkError::Closed) => f.write_str("connection closed by the router"),
             Self::Link(LinkError::Tls(fault)) => tls_fault(*fault, f),
             Self::Link(LinkError::Os(errno)) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),

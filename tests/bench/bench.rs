@@ -17,7 +17,7 @@ mod two_wans;
 use figures::{Figures, float};
 use live::Case;
 use std::path::{Path, PathBuf};
-use two_wans::Load;
+use two_wans::{CYCLE, Load};
 
 #[global_allocator]
 static ALLOCATOR: meter::CountingAllocator = meter::CountingAllocator;
@@ -34,6 +34,17 @@ fn main() {
         own::cycles_only(load, cycles.parse().expect("a number of cycles"));
         return;
     }
+    if let [mode, cycles, ms, binary, ..] = arguments.as_slice()
+        && mode == "profile"
+    {
+        let number = |text: &String| text.parse::<u64>().expect("a number");
+        let scratch = std::env::temp_dir().join(format!("wanctl-profile-{}", std::process::id()));
+        let cycle = std::time::Duration::from_millis(number(ms));
+        let told = live::profile(&scratch, Path::new(binary), number(cycles), cycle);
+        let _ = std::fs::remove_dir_all(&scratch);
+        println!("{}", told.expect("a profile"));
+        return;
+    }
     if !arguments.iter().any(|a| a == "--bench") {
         // `cargo test --all-targets` builds and starts benches too; figures of a debug build say nothing.
         println!("figures are measured by `make bench` (cargo bench)");
@@ -47,15 +58,18 @@ fn main() {
     own::cold(&mut figures);
     live::metered(&mut figures, &scratch, seconds.div_ceil(3));
     figures.group("wanctl run, release build, as a process of its own, real time");
-    let plain = Case { history: "small", is_watched: false, goal: None };
+    let plain = Case { history: "small", is_watched: false, goal: None, cycle: CYCLE };
     live::program(&mut figures, &scratch, Path::new(RELEASE), seconds, &plain);
     let mut shares = Vec::new();
     for (title, case) in [
-        ("wanctl run, dist build, without history", Case { history: "off", is_watched: false, goal: Some(4.0) }),
-        ("wanctl run, dist build", Case { history: "small", is_watched: false, goal: Some(6.0) }),
+        (
+            "wanctl run, dist build, without history",
+            Case { history: "off", is_watched: false, goal: Some(4.0), cycle: CYCLE },
+        ),
+        ("wanctl run, dist build", Case { history: "small", is_watched: false, goal: Some(6.0), cycle: CYCLE }),
         (
             "the same with a page open, and a scrape every 5 s",
-            Case { history: "small", is_watched: true, goal: Some(6.0) },
+            Case { history: "small", is_watched: true, goal: Some(6.0), cycle: CYCLE },
         ),
     ] {
         figures.group(title);

@@ -4,11 +4,11 @@
 use crate::figures::{Figures, float, quantile};
 use crate::meter::{Cycle, Metered, allocations};
 use crate::own::{report, us};
-use crate::two_wans::{CYCLE, parse, queues, text};
+use crate::two_wans::{CYCLE, Load, parse, queues, text, world};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -167,6 +167,8 @@ pub struct Case {
     pub is_watched: bool,
     /// Of its memory, MiB.
     pub goal: Option<f64>,
+    /// Length of its cycle.
+    pub cycle: Duration,
 }
 
 /// What an open page asks for every second, and Prometheus every five.
@@ -238,13 +240,25 @@ struct Running {
 
 impl Running {
     fn start(server: &RouterServer, scratch: &Path, binary: &Path, case: &Case) -> Result<Self, String> {
+        Self::start_at(server, scratch, binary, case, LISTEN)
+    }
+
+    fn start_at(
+        server: &RouterServer,
+        scratch: &Path,
+        binary: &Path,
+        case: &Case,
+        listen: &str,
+    ) -> Result<Self, String> {
         let directory =
             scratch.join(binary.components().rev().nth(1).map_or_else(|| "x".into(), |c| c.as_os_str().to_owned()));
         let io = |e: std::io::Error| e.to_string();
         fs::create_dir_all(&directory).map_err(io)?;
         let (file, log) = (directory.join("wanctl.toml"), directory.join("log"));
-        let observe = format!("\n[observe]\nlisten = \"{LISTEN}\"\nhistory = \"{}\"\n", case.history);
-        fs::write(&file, configuration(server, &directory) + &observe).map_err(io)?;
+        let observe = format!("\n[observe]\nlisten = \"{listen}\"\nhistory = \"{}\"\n", case.history);
+        let cycle = format!("cycle = \"{}ms\"", case.cycle.as_millis());
+        let text = configuration(server, &directory).replace("cycle = \"50ms\"", &cycle);
+        fs::write(&file, text + &observe).map_err(io)?;
         let mut command = Command::new(binary);
         command.args(["run", "--config"]).arg(&file).env("WANCTL_ROUTER_PASSWORD", "secret");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).map_err(io)?);
@@ -292,5 +306,33 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Time between two looks at how far it is.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// `wanctl run` until it has made so many cycles, then what `wanctl profile` says of it (docs/profiling.md): two lines
+/// that carry a steady stream by the router's counters, so that all three probes of every cycle are sent and the
+/// router is read twice a second; all sockets and TLS are real, traffic and replies are of this machine.
+pub fn profile(scratch: &Path, binary: &Path, cycles: u64, cycle: Duration) -> Result<String, String> {
+    let server = RouterServer::start(&ServerSetup::local(Some(TlsSetup::default())), world(Load::Steady), None);
+    let server = server.map_err(|e| e.to_string())?;
+    let case = Case { history: "small", is_watched: false, goal: None, cycle };
+    let listen = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|e| e.to_string())?;
+    let running = Running::start_at(&server, scratch, binary, &case, &listen.to_string())?;
+    let ask = |form: &[&str]| {
+        let mut command = Command::new(binary);
+        let output = command.args(["profile", "--url"]).arg(format!("http://{listen}")).args(form).output();
+        output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).map_err(|e| e.to_string())
+    };
+    loop {
+        running.proc("status")?;
+        thread::sleep(LOOK);
+        let status: serde_json::Value = serde_json::from_str(&ask(&["--json"])?).unwrap_or_default();
+        if status["loop"]["cycles"].as_u64().is_some_and(|made| made >= cycles) {
+            let spent = running.spent()?[0] / status["uptime_s"].as_f64().unwrap_or(f64::NAN) * 100.0;
+            return Ok(format!("{}\n{spent:.1} % of one core\n\n{}", ask(&[])?, ask(&["--json"])?));
+        }
     }
 }

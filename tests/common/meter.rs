@@ -403,6 +403,30 @@ impl<B: Board> Board for Metered<B> {
         self.outside(Call::Link, Board::link_close);
     }
 
+    fn hook_target(&mut self, slot: usize, target: Option<&LinkTarget>) -> Result<(), BadTrust> {
+        self.outside(Call::Link, |board| board.hook_target(slot, target))
+    }
+
+    fn hook_open(&mut self, slot: usize, port: u16) {
+        self.outside(Call::Link, |board| board.hook_open(slot, port));
+    }
+
+    fn hook_poll(&mut self) -> Option<LinkEvent> {
+        self.outside(Call::Link, Board::hook_poll)
+    }
+
+    fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        self.outside(Call::Link, |board| board.hook_read(buffer))
+    }
+
+    fn hook_write(&mut self, bytes: &[u8]) -> LinkIo {
+        self.outside(Call::Link, |board| board.hook_write(bytes))
+    }
+
+    fn hook_close(&mut self) {
+        self.outside(Call::Link, Board::hook_close);
+    }
+
     fn signal(&mut self) -> Option<Signal> {
         self.outside(Call::Wake, Board::signal)
     }

@@ -2,6 +2,7 @@
 //! a router double over real TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod alerts;
 mod calibrate;
 mod exit;
 mod house;

@@ -2,6 +2,7 @@
 
 use super::echo::{ClockRelation, EchoSocket, send_error};
 use super::files::StateDirectory;
+use super::hook::Hook;
 use super::link::Link;
 use super::manager::Manager;
 use super::serve::Endpoint;
@@ -30,6 +31,9 @@ const SIGNAL: Token = Token(1);
 const LINK: Token = Token(2);
 const TCP: Token = Token(3);
 
+/// Among the probe sockets, which have two for each WAN.
+const HOOK: Token = Token(2 * MAX_WANS);
+
 /// A wall clock that moved this much against the monotonic one was set, not slewed.
 const CLOCK_STEP: u128 = 1_000_000;
 
@@ -52,7 +56,7 @@ struct WanSockets {
 #[derive(Debug)]
 pub struct LinuxBoard {
     poll: Poll,
-    /// The probe sockets, looked at after every sleep but no reason to end one.
+    /// The probe sockets, and the connection of alerts: looked at after every sleep but no reason to end one.
     echo_poll: Poll,
     events: Events,
     timer: Timer,
@@ -62,6 +66,7 @@ pub struct LinuxBoard {
     unread: u8,
     link: Link,
     tls: Option<Tls>,
+    hook: Hook,
     endpoint: Endpoint,
     directory: StateDirectory,
     manager: Option<Manager>,
@@ -94,6 +99,7 @@ impl LinuxBoard {
             unread: 0,
             link: Link::default(),
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
+            hook: Hook::default(),
             endpoint: Endpoint::default(),
             directory,
             manager: None,
@@ -200,8 +206,13 @@ impl Board for LinuxBoard {
         let mut ready = self.sort_events();
         let _ = self.echo_poll.poll(&mut self.events, Some(Duration::ZERO));
         for event in &self.events {
-            let Token(place) = event.token();
-            self.unread |= 1 << (place / 2);
+            match event.token() {
+                HOOK => {
+                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+                    self.hook.progress(event.is_readable() || failed, event.is_writable() || failed);
+                }
+                Token(place) => self.unread |= 1 << (place / 2),
+            }
         }
         ready.wans = self.unread;
         let now = offset();
@@ -318,6 +329,30 @@ impl Board for LinuxBoard {
 
     fn client_close(&mut self, client: usize) {
         self.endpoint.close(client);
+    }
+
+    fn hook_target(&mut self, slot: usize, target: Option<&LinkTarget>) -> Result<(), BadTrust> {
+        self.hook.target(slot, target)
+    }
+
+    fn hook_open(&mut self, slot: usize, port: u16) {
+        self.hook.open(slot, port, self.echo_poll.registry(), HOOK);
+    }
+
+    fn hook_poll(&mut self) -> Option<LinkEvent> {
+        self.hook.poll(self.echo_poll.registry(), HOOK)
+    }
+
+    fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        self.hook.read(buffer)
+    }
+
+    fn hook_write(&mut self, bytes: &[u8]) -> LinkIo {
+        self.hook.write(bytes)
+    }
+
+    fn hook_close(&mut self) {
+        self.hook.close(self.echo_poll.registry());
     }
 
     fn stopwatch(&mut self) -> Instant {

@@ -5,6 +5,7 @@ mod board;
 mod echo;
 mod fetch;
 mod files;
+mod hook;
 mod link;
 mod load;
 mod manager;

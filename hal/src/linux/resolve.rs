@@ -1,6 +1,6 @@
 //! Names into addresses without `getaddrinfo`, which would block for as long as it likes: address
-//! literals, /etc/hosts, then one small DNS query at a time with a time limit. Used at start-up
-//! only.
+//! literals, /etc/hosts, then one small DNS query at a time with a time limit. The loop never
+//! waits for one: `begin` is for what may take its time.
 
 use crate::units::Duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +11,9 @@ use std::time::Instant as StdInstant;
 const A: u16 = 1;
 const AAAA: u16 = 28;
 const INTERNET: u16 = 1;
+
+/// Room for an answer.
+const ANSWER: usize = 1232;
 
 /// How long a stop may go unnoticed while an answer is waited for.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -59,14 +62,20 @@ fn nameservers(text: &str) -> Vec<SocketAddr> {
     servers.filter_map(|rest| rest.trim().parse().ok()).map(|ip: IpAddr| SocketAddr::new(ip, 53)).take(3).collect()
 }
 
-fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration, stop: &dyn Fn() -> bool) -> Option<IpAddr> {
+/// A socket that has asked a name server, and the number of the question.
+fn inquire(server: SocketAddr, host: &str, kind: u16) -> Option<(UdpSocket, u16)> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
     socket.connect(server).ok()?;
-    socket.set_read_timeout(Some(patience.min(GLANCE).max(Duration::from_millis(1)))).ok()?;
     let id = socket.local_addr().ok()?.port();
     socket.send(&query(id, host, kind)?).ok()?;
-    let mut answer = [0; 1232];
+    Some((socket, id))
+}
+
+fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration, stop: &dyn Fn() -> bool) -> Option<IpAddr> {
+    let (socket, id) = inquire(server, host, kind)?;
+    socket.set_read_timeout(Some(patience.min(GLANCE).max(Duration::from_millis(1)))).ok()?;
+    let mut answer = [0; ANSWER];
     let end = StdInstant::now() + patience;
     loop {
         match socket.recv(&mut answer) {
@@ -78,6 +87,63 @@ fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration, stop: &dyn
         if StdInstant::now() >= end || stop() {
             return None;
         }
+    }
+}
+
+/// A look-up under way that nobody waits for: IPv4 first, then IPv6.
+#[derive(Debug)]
+pub(super) struct Look {
+    socket: UdpSocket,
+    host: String,
+    kind: u16,
+    id: u16,
+}
+
+/// How a look-up has begun.
+pub(super) enum Begun {
+    /// With its end: a literal, or a line of /etc/hosts.
+    Known(IpAddr),
+    /// A name server was asked.
+    Asked(Look),
+    /// There is nobody to ask.
+    Nowhere,
+}
+
+/// Begins to look `host` up; the name server is chosen by `turn`, so that a dead one is passed over next time.
+pub(super) fn begin(host: &str, turn: usize) -> Begun {
+    if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
+        return Begun::Known(literal);
+    }
+    if let Some(ip) = in_hosts(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), host) {
+        return Begun::Known(ip);
+    }
+    let servers = nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let server = servers.get(turn.checked_rem(servers.len()).unwrap_or(0));
+    server.and_then(|server| Look::new(*server, host, A)).map_or(Begun::Nowhere, Begun::Asked)
+}
+
+impl Look {
+    fn new(server: SocketAddr, host: &str, kind: u16) -> Option<Self> {
+        let (socket, id) = inquire(server, host, kind)?;
+        socket.set_nonblocking(true).ok()?;
+        Some(Self { socket, host: host.to_owned(), kind, id })
+    }
+
+    /// `None` while there is no answer; then the address, if the answer holds one.
+    pub(super) fn poll(&mut self) -> Option<Option<IpAddr>> {
+        let mut answer = [0; ANSWER];
+        let length = match self.socket.recv(&mut answer) {
+            Ok(length) => length,
+            Err(e) if matches!(e.kind(), WouldBlock | Interrupted) => return None,
+            Err(_) => return Some(None),
+        };
+        let found = answer.get(..length).and_then(|bytes| read_answer(bytes, self.id, self.kind));
+        if found.is_some() || self.kind == AAAA {
+            return Some(found);
+        }
+        self.kind = AAAA;
+        let asked = query(self.id, &self.host, AAAA).and_then(|query| self.socket.send(&query).ok());
+        asked.is_none().then_some(None)
     }
 }
 
@@ -169,6 +235,45 @@ mod tests {
         let (server, long) = (mute.local_addr().unwrap(), Duration::from_secs(3600));
         assert_eq!(ask(server, "router.lan", A, long, &|| true), None);
         assert_eq!(ask(server, "router.lan", A, Duration::from_millis(1), &|| false), None, "or the patience does");
+    }
+
+    /// A look-up that nobody waits for: IPv4 is asked for first, then IPv6; a silent server is passed over by turns.
+    #[test]
+    fn a_look_up_goes_on_by_itself() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut look = Look::new(server.local_addr().unwrap(), "router.lan", A).unwrap();
+        assert_eq!(look.poll(), None);
+        let mut bytes = [0; 512];
+        let mut asked = |kind: u16, answer: &[u8]| {
+            let (length, from) = server.recv_from(&mut bytes).unwrap();
+            assert_eq!(bytes[length - 4..length], [0, u8::try_from(kind).unwrap(), 0, 1]);
+            let answer = [&bytes[..2], &answer[2..]].concat();
+            server.send_to(&answer, from).unwrap();
+        };
+        let until = |look: &mut Look, done: &dyn Fn(&Look, &Option<Option<IpAddr>>) -> bool| {
+            (0..1000).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                let found = look.poll();
+                done(look, &found).then_some(found)
+            })
+        };
+        asked(
+            A,
+            &query(0, "router.lan", A)
+                .map(|mut no| {
+                    no[2] = 0x81;
+                    no
+                })
+                .unwrap(),
+        );
+        assert_eq!(until(&mut look, &|look, _| look.kind == AAAA), Some(None), "no address of IPv4");
+        let mut six = query(0, "router.lan", AAAA).unwrap();
+        (six[2], six[7]) = (0x81, 1);
+        six.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 9, 0, 16]);
+        six.extend(Ipv6Addr::LOCALHOST.octets());
+        asked(AAAA, &six);
+        assert_eq!(until(&mut look, &|_, found| found.is_some()), Some(Some(Some(Ipv6Addr::LOCALHOST.into()))));
+        assert!(matches!(begin("192.0.2.1", 0), Begun::Known(_)) && matches!(begin("localhost", 3), Begun::Known(_)));
     }
 
     proptest! {

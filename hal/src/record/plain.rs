@@ -295,7 +295,7 @@ coded! {
     TlsFault {
         0 Fingerprint(pinned: [u8; 32], seen: [u8; 32]), 1 UnknownIssuer, 2 Expired, 3 WrongName, 4 ClockNotSet, 5 NotTls, 6 Handshake,
     }
-    LinkError { 0 Refused, 1 Unreachable, 2 Reset, 3 Closed, 4 Tls(fault: TlsFault), 5 Os(number: i32) }
+    LinkError { 0 Refused, 1 Unreachable, 2 Reset, 3 Closed, 4 Tls(fault: TlsFault), 5 Os(number: i32), 6 Unknown }
     Signal { 0 Stop, 1 Reload, 2 Dump }
     StoreFile { 0 StateA, 1 StateB, 2 Originals }
     End { 0 Stopped, 1 Full, 2 Withheld }

@@ -297,6 +297,34 @@ impl Board for SimBoard {
         lock(&self.world).visitors.close(client);
     }
 
+    fn hook_open(&mut self, slot: usize, _port: u16) {
+        let mut world = lock(&self.world);
+        let now = world.now();
+        world.hooks.open(slot, now);
+    }
+
+    fn hook_poll(&mut self) -> Option<LinkEvent> {
+        let mut world = lock(&self.world);
+        let now = world.now();
+        world.hooks.poll(now)
+    }
+
+    fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        let mut world = lock(&self.world);
+        let now = world.now();
+        world.hooks.read(buffer, now)
+    }
+
+    fn hook_write(&mut self, bytes: &[u8]) -> LinkIo {
+        let mut world = lock(&self.world);
+        let now = world.now();
+        world.hooks.write(bytes, now)
+    }
+
+    fn hook_close(&mut self) {
+        lock(&self.world).hooks.close();
+    }
+
     fn signal(&mut self) -> Option<Signal> {
         self.taken = true;
         lock(&self.world).take_signal()

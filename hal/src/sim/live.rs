@@ -150,6 +150,30 @@ impl<B: Board> Board for LiveBoard<B> {
         self.inner.client_close(client);
     }
 
+    fn hook_target(&mut self, slot: usize, target: Option<&LinkTarget>) -> Result<(), BadTrust> {
+        self.inner.hook_target(slot, target)
+    }
+
+    fn hook_open(&mut self, slot: usize, port: u16) {
+        self.inner.hook_open(slot, port);
+    }
+
+    fn hook_poll(&mut self) -> Option<LinkEvent> {
+        self.inner.hook_poll()
+    }
+
+    fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        self.inner.hook_read(buffer)
+    }
+
+    fn hook_write(&mut self, bytes: &[u8]) -> LinkIo {
+        self.inner.hook_write(bytes)
+    }
+
+    fn hook_close(&mut self) {
+        self.inner.hook_close();
+    }
+
     fn stopwatch(&mut self) -> Instant {
         self.inner.stopwatch()
     }

@@ -127,6 +127,7 @@ pub struct RouterDouble {
     pub(super) faults: VecDeque<Fault>,
     pub(super) writes: VecDeque<Write>,
     pub(super) writes_total: u64,
+    pub(super) told: Vec<Vec<u8>>,
     pub(super) writes_kept: usize,
     pub(super) requests_total: u64,
     pub(super) sectors: u64,
@@ -173,6 +174,7 @@ impl RouterDouble {
             faults: VecDeque::new(),
             writes: VecDeque::new(),
             writes_total: 0,
+            told: Vec::new(),
             writes_kept: WRITES_KEPT,
             requests_total: 0,
             sectors: 0,
@@ -437,6 +439,12 @@ impl RouterDouble {
     /// The changes made over REST, oldest first (the last 65,536).
     pub fn writes(&self) -> impl DoubleEndedIterator<Item = &Write> + ExactSizeIterator {
         self.writes.iter()
+    }
+
+    /// What was posted to `/webhook`: a real router has no such page, but this one can play who gets alerts.
+    #[must_use]
+    pub fn told(&self) -> &[Vec<u8>] {
+        &self.told
     }
 
     /// How many changes have been made over REST since the beginning.

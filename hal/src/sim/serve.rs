@@ -43,6 +43,10 @@ impl RouterDouble {
     }
 
     fn answer(&mut self, now: Instant, request: &Request) -> Response {
+        if request.method == "POST" && request.path.first().is_some_and(|p| p == "webhook") {
+            self.told.push(request.body.clone());
+            return Response::html(200, "thanks");
+        }
         if request.path.first().is_none_or(|p| p != "rest") {
             let found = request.path.is_empty() && request.method == "GET";
             return if found { Response::html(200, "<html>RouterOS</html>") } else { Response::html(404, "") };

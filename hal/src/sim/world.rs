@@ -1,6 +1,7 @@
 //! The world around the daemon: WANs, a router, files, and what is going to happen.
 
 use super::fault::Fault;
+use super::hook::Hooks;
 use super::objects::Traffic;
 use super::router::RouterDouble;
 use super::store::Store;
@@ -83,6 +84,8 @@ pub struct World {
     pub store: Store,
     /// Clients of the local endpoint.
     pub visitors: Visitors,
+    /// Whoever gets alerts.
+    pub hooks: Hooks,
     /// Seed of [`crate::Board::entropy`].
     pub seed: u64,
     /// The longest piece [`crate::Board::link_read`] gives and `link_write` takes at once.
@@ -103,6 +106,7 @@ impl World {
             router,
             store: Store::default(),
             visitors: Visitors::default(),
+            hooks: Hooks::default(),
             seed: 1,
             link_chunk: usize::MAX,
             now: Instant::ZERO,

@@ -35,6 +35,10 @@ pub(super) fn main(path: &Path, offline: bool) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    if config.alerts.refused > 0 {
+        // `run` would start without these rules; whoever asks is told.
+        return super::bad_config(&config.alerts.faults);
+    }
     let mut report = Report::default();
     let what = format!("{} is valid: {} WANs, cycle {:?}", path.display(), config.wans.len(), config.cycle);
     report.add(&Finding::plain(Mark::Good, "configuration", what));

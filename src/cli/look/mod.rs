@@ -15,6 +15,9 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+/// What `/status` looks like, for programs that check it.
+const SCHEMA: &str = include_str!("../../../docs/status.schema.json");
+
 /// Time between two looks of `--watch`.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,10 +47,15 @@ pub(super) fn commands(config: impl Fn() -> Arg) -> [Command; 5] {
         );
     [
         plot,
-        asks("status", "Show what a running wanctl sees and does").arg(json()).arg(watch),
+        asks("status", "Show what a running wanctl sees and does").arg(json()).arg(watch).arg(
+            Arg::new("schema")
+                .long("schema")
+                .action(ArgAction::SetTrue)
+                .help("The JSON Schema of the document instead"),
+        ),
         asks("events", "Show its last decisions and faults, with reasons").arg(json()),
         asks("profile", "Show where its cycles' time goes").arg(json()),
-        asks("health", "Exit with 0 while the control works, with 1 when it has failed"),
+        asks("health", "Exit with 0 while the control works, 1 when it has failed"),
     ]
 }
 
@@ -58,6 +66,10 @@ pub(super) fn main(name: &str, matches: &ArgMatches) -> Exit {
     {
         let text = std::fs::read_to_string(file).map_err(|e| e.to_string());
         return drawn(text.and_then(|csv| plot::svg(file, &csv)).map_err(|why| format!("{file}: {why}")));
+    }
+    if name == "status" && matches.get_flag("schema") {
+        print(SCHEMA);
+        return Exit::Ok;
     }
     let url = matches.get_one::<String>("url").map(String::as_str);
     let endpoint = match Endpoint::find(url, &super::config_path(matches)) {

@@ -46,6 +46,7 @@ pub(super) enum Why<'a> {
     Budget(BudgetState),
     Differs(&'a str),
     Switch(&'a str),
+    Alerts(usize),
 }
 
 impl fmt::Display for Why<'_> {
@@ -64,6 +65,9 @@ impl fmt::Display for Why<'_> {
                     "steering can't act: the router has no usable switch for {wan}, or its probes leave by another line (`wanctl check`)"
                 )
             }
+            Self::Alerts(rules) => {
+                write!(f, "alert rules out of use: {rules}; `wanctl check` says what is wrong with them")
+            }
             Self::Differs(direction) => write!(f, "the router's {direction} limit is not known"),
         }
     }
@@ -80,6 +84,8 @@ fn whole(facts: &dyn Facts) -> (Health, Option<Why<'_>>) {
         (Health::Degraded, Some(Why::Budget(router.budget)))
     } else if let Some(wan) = (0..).map_while(|i| facts.steering(i)).find_map(|pair| pair.refused()) {
         (Health::Degraded, Some(Why::Switch(facts.names().get(wan.index()).map_or("?", String::as_str))))
+    } else if facts.refused_alerts() > 0 {
+        (Health::Degraded, Some(Why::Alerts(facts.refused_alerts())))
     } else {
         (Health::Ok, None)
     }

@@ -3,8 +3,8 @@
 //! One table of families; `docs/metrics.md` is made from it.
 
 use super::{Cursor, PIECE, Piece, health, judge};
-use crate::observe::{Facts, Spread, Stage, SteerFacts, SteerWan, WanFacts};
-use crate::types::{Bitrate, MAX_WANS, Signal, State};
+use crate::observe::{AlertCounters, Facts, Spread, SteerFacts, SteerWan, WanFacts};
+use crate::types::{Bitrate, MAX_WANS, Signal, Stage, State};
 use core::fmt::Write as _;
 
 /// Room that one WAN's samples of a family need at most.
@@ -23,6 +23,8 @@ enum Samples {
     Pair(fn(&SteerFacts<'_>) -> f64),
     /// One per WAN of each pair.
     Score(fn(&SteerWan) -> f64),
+    /// One per alert rule.
+    Alert(fn(&AlertCounters) -> u64),
     /// A histogram for the whole.
     Spread(for<'a> fn(&'a dyn Facts) -> &'a Spread),
     /// A histogram per WAN.
@@ -93,7 +95,7 @@ fn queued(w: &WanFacts<'_>, leg: usize) -> Option<f64> {
     w.stats.map(|s| s.queued_bytes[leg] as f64)
 }
 
-const FAMILIES: [Family; 42] = [
+const FAMILIES: [Family; 47] = [
     gauge(
         "wanctl_up",
         "1 while the control works, 0.5 with restrictions, 0 when it has failed (as /health).",
@@ -280,6 +282,23 @@ const FAMILIES: [Family; 42] = [
         "Part of what could be known of a WAN that is known.",
         Samples::Score(|w| f64::from(w.score.confidence()) / 100.0),
     ),
+    counter("wanctl_alerts_sent", "Alerts that a webhook has taken.", Samples::Alert(|c| c.sent)),
+    counter("wanctl_alerts_failed", "Attempts to deliver an alert that failed.", Samples::Alert(|c| c.failed)),
+    counter(
+        "wanctl_alerts_suppressed",
+        "Events not told because of a rule's cool-down; the next alert says how many.",
+        Samples::Alert(|c| c.suppressed),
+    ),
+    counter(
+        "wanctl_alerts_dropped",
+        "Alerts given up: refused by the webhook, older than an hour, or pushed out of the queue.",
+        Samples::Alert(|c| c.dropped),
+    ),
+    gauge(
+        "wanctl_alert_rules_refused",
+        "Alert rules out of use because something is wrong with them.",
+        Samples::Whole(|f| count(f.refused_alerts() as u64)),
+    ),
 ];
 
 /// Number, name, kind and meaning of every metric, for the documentation.
@@ -356,6 +375,11 @@ impl Family {
                     let labels = format_args!("pair=\"{}\",wan=\"{}\"", Label(pair.name), Label(wan));
                     self.sample(out, labels, Some(get(w)));
                 }
+                true
+            }
+            Samples::Alert(get) => {
+                let Some(rule) = facts.alert(place) else { return false };
+                self.sample(out, format_args!("rule=\"{}\"", Label(rule.name)), count(get(&rule.counters)));
                 true
             }
             Samples::Wan(get) => {

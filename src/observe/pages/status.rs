@@ -1,8 +1,8 @@
 //! `/status`: everything, as one JSON document. `docs/status.md` describes its form.
 
 use super::{OrNull, Piece, Quoted, SCHEMA, health, is_ready, judge};
-use crate::observe::{Facts, Spread, Stage, SteerFacts, WanFacts};
-use crate::types::{BudgetState, Direction, DirectionVerdict, Part, Signal, SwitchState, WanId};
+use crate::observe::{AlertFacts, Facts, Spread, SteerFacts, WanFacts};
+use crate::types::{BudgetState, Direction, DirectionVerdict, Part, Signal, Stage, SwitchState, WanId};
 use core::fmt::{self, Write as _};
 
 /// Reflectors told in one piece.
@@ -28,7 +28,7 @@ pub(super) fn piece(step: u32, facts: &dyn Facts, out: &mut Piece) -> bool {
     }
 }
 
-/// What comes after the WANs: the pairs of steering, each WAN of a pair a piece of its own.
+/// What comes after the WANs: the pairs of steering, each WAN of a pair a piece of its own; then the alert rules.
 fn rest(place: usize, facts: &dyn Facts, out: &mut Piece) -> bool {
     if place == 0 {
         let _ = out.push_str("\n],\n\"steering\":[");
@@ -45,8 +45,38 @@ fn rest(place: usize, facts: &dyn Facts, out: &mut Piece) -> bool {
         }
         return true;
     }
-    let _ = out.push_str("\n]}\n");
-    false
+    let place = place - before;
+    if place == 0 {
+        let _ = write!(out, "\n],\n\"refused_alerts\":{},\"alerts\":[", facts.refused_alerts());
+    }
+    match facts.alert(place) {
+        Some(rule) => {
+            alert(place, &rule, out);
+            true
+        }
+        None => {
+            let _ = out.push_str("\n]}\n");
+            false
+        }
+    }
+}
+
+fn alert(place: usize, rule: &AlertFacts<'_>, out: &mut Piece) {
+    let c = rule.counters;
+    let _ = write!(
+        out,
+        "{}\n{{\"name\":{},\"format\":\"{}\",\"sent\":{},\"failed\":{},\"suppressed\":{},\"dropped\":{},\"waiting\":{},\
+         \"last_error\":{}}}",
+        if place > 0 { "," } else { "" },
+        Quoted(rule.name),
+        rule.format.name(),
+        c.sent,
+        c.failed,
+        c.suppressed,
+        c.dropped,
+        rule.waiting,
+        OrNull(rule.error.map(Quoted)),
+    );
 }
 
 /// The name of a WAN.
@@ -128,7 +158,14 @@ impl fmt::Display for Quantiles<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |permille| self.0.quantile(permille).as_secs_f64() * 1e3;
         let longest = self.0.longest().as_secs_f64() * 1e3;
-        write!(f, "{{\"p50\":{:.3},\"p95\":{:.3},\"p99\":{:.3},\"max\":{longest:.3}}}", ms(500), ms(950), ms(990))
+        let mean = self.0.mean().as_secs_f64() * 1e3;
+        write!(
+            f,
+            "{{\"mean\":{mean:.3},\"p50\":{:.3},\"p95\":{:.3},\"p99\":{:.3},\"max\":{longest:.3}}}",
+            ms(500),
+            ms(950),
+            ms(990)
+        )
     }
 }
 
@@ -138,7 +175,7 @@ fn head(facts: &dyn Facts, out: &mut Piece) {
         out,
         "{{\"schema\":{SCHEMA},\"version\":\"{}\",\"time\":{:.3},\"uptime_s\":{:.3},\"status\":\"{}\",\"ready\":{},\n\
          \"loop\":{{\"cycle_ms\":{},\"cycles\":{},\"missed\":{},\"state_writes\":{},\"slow_state_writes\":{},\
-         \"late_ms\":{},\"stages_ms\":{{",
+         \"late_ms\":{},\"work_ms\":{},\"stages_ms\":{{",
         env!("CARGO_PKG_VERSION"),
         l.wall,
         l.uptime.as_secs_f64(),
@@ -150,6 +187,7 @@ fn head(facts: &dyn Facts, out: &mut Piece) {
         l.saves[0],
         l.saves[1],
         Quantiles(l.lateness),
+        Quantiles(l.work),
     );
     for (stage, spread) in Stage::ALL.iter().zip(l.stages) {
         let comma = if stage.index() > 0 { "," } else { "" };

@@ -7,6 +7,7 @@
 //! | [`http`] | a response | any pieces give the same; the body is a part of the input |
 //! | [`json`] | a body | any pieces give the same objects; every row came whole |
 //! | [`request`] | a request to the endpoint | more bytes change nothing, no page without the token |
+//! | [`webhook`] | an answer to an alert | a delivery ends; cuts change nothing |
 //! | [`icmp`] | datagrams, and a probe of ours | what goes out comes back; damage is not ours |
 //! | [`measure`] | replies, losses, steps of the clock | delays possible; no forged reply counts |
 //! | [`config`] | a configuration file, a scenario | settings, or faults with lines in the file |
@@ -26,12 +27,13 @@ pub mod recording;
 pub mod request;
 pub mod router_input;
 pub mod state;
+pub mod webhook;
 
 /// A target's name, and what it does with any bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("actuate", actuate::run),
     ("config", config::run),
     ("http", http::run),
@@ -42,4 +44,5 @@ pub const TARGETS: [Target; 10] = [
     ("request", request::run),
     ("router_input", router_input::run),
     ("state", state::run),
+    ("webhook", webhook::run),
 ];
