@@ -1,5 +1,7 @@
 //! One direction: the capacity that is believed, and where it is on its way.
 
+use super::phase::{Drain, Phase};
+use super::relief::Relief;
 use super::usage::Usage;
 use super::{FUTILE, View, state_of};
 use crate::types::{
@@ -10,7 +12,7 @@ use crate::types::{
 const PACKET_BITS: f64 = 1_514.0 * 8.0;
 
 /// Time in which a queue is drained (seconds): a rate of *C·(1 − q/T)* empties *q* in *T*.
-const DRAIN_S: f64 = 0.4;
+const DRAIN_S: f64 = 0.3;
 
 /// A drain never goes below this part of the capacity.
 const DRAIN_LEAST: f64 = 0.5;
@@ -24,6 +26,11 @@ const CUT_BLIND: f64 = 0.5;
 /// A probe raises the rate by this much: from a headroom of 5 % it goes just above the capacity,
 /// which shows as 10 ms per second.
 const PROBE: f64 = 1.06;
+
+/// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
+const FAILED: Duration = Duration::from_secs(30);
+const NEAR: f64 = 1.035;
+const PROBE_SMALL: f64 = 1.03;
 
 /// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
 const CLIMB: f64 = 1.5;
@@ -41,8 +48,26 @@ const PROBE_LAST: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
-const PROBE_SOON: Duration = Duration::from_millis(5500);
+const PROBE_SOON: Duration = Duration::from_millis(6500);
 const SOON: Duration = Duration::from_secs(60);
+
+/// A rate that is too high must show half of what was added as more than noise: the time for that, at least and at most
+/// (seconds).
+const SHOWS: f64 = 0.5;
+const SHOWS_LEAST: f64 = 0.1;
+const SHOWS_MOST: f64 = 0.2;
+
+/// A queue this small (milliseconds) goes by itself at the rate that was good before: one write less.
+const SMALL_MS: f64 = 30.0;
+
+/// Senders far away need so many round trips to use more.
+const FILLS: u32 = 8;
+
+/// The use of a rate is looked at over this time, or ten round trips.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// A rate that has changed by this part is another one: the line moves.
+const MOVED: f64 = 0.1;
 
 /// How often a queue that falls too slowly is helped by 5 %.
 const SLOW: u32 = 4;
@@ -57,66 +82,11 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
 const PATIENCE: u32 = 2;
 
+/// A queue up to this many times what was to be expected is no surprise.
+const AS_EXPECTED: f64 = 1.3;
+
 /// A queue that has not fallen below this part of its peak in the time computed does not fall.
 const FALLING: f64 = 0.75;
-
-/// Where a direction is on its way.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
-    /// At a rate that is believed; probes next at the time given.
-    Steady { probe_at: Option<Instant> },
-    /// Tries a higher rate, from the rate given.
-    Trying { from: f64, since: Instant, climbing: bool },
-    /// Lets the queue drain: after a probe that failed, or after a cut.
-    Draining(Drain),
-}
-
-/// A queue that drains.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Drain {
-    /// A probe has made it, which had to be expected; otherwise the line has changed.
-    probe: bool,
-    /// It began with a rate that was tried.
-    tried: bool,
-    /// What the line is believed to carry.
-    capacity: f64,
-    /// The rate before it began, and what was sent then.
-    before: f64,
-    fed: f64,
-    /// When it began, when it was last corrected, and when it should be over.
-    begun: Instant,
-    since: Instant,
-    until: Instant,
-    /// How often it was taken a little further because the queue fell, only slowly.
-    slow: u32,
-    /// The highest delay since the last correction.
-    peak: f64,
-    /// The delay that is expected at most since the last correction.
-    excess: f64,
-}
-
-impl Drain {
-    /// One that begins now; the rest is to be filled in.
-    fn new(view: &View) -> Self {
-        let now = view.now;
-        // It grows on until the cut is felt.
-        let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
-        let peak = view.bound;
-        Self {
-            probe: false,
-            tried: false,
-            capacity: 0.0,
-            before: 0.0,
-            fed: 0.0,
-            begun: now,
-            since: now,
-            until: now,
-            slow: 0,
-            peak,
-            excess,
-        }
-    }
-}
 
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
@@ -129,7 +99,11 @@ pub(super) struct Leg {
     /// The last rate that was good before the capacity fell, and when that was.
     good: Option<(f64, Instant)>,
     /// The lowest rate that made delay when it was tried, and was not carried since.
-    failed: Option<f64>,
+    failed: Option<(f64, Instant)>,
+    /// The little delay that is usual at this rate.
+    relief: Relief,
+    /// The last rate that differed much from the one before, and since when it is that.
+    moved: (f64, Instant),
     /// How many tries in a row have succeeded.
     streak: i32,
     /// When a queue was gone before the cut could act.
@@ -149,6 +123,8 @@ impl Leg {
             proven: 0.0,
             good: None,
             failed: None,
+            relief: Relief::default(),
+            moved: (1.0, Instant::ZERO),
             streak: 0,
             spared: None,
             pause: PROBE_FIRST,
@@ -216,6 +192,22 @@ impl Leg {
         matches!(self.phase, Phase::Trying { .. })
     }
 
+    /// What is seen is what was to be expected of a rate that was tried.
+    pub(super) fn explains(&self, view: &View) -> bool {
+        match self.phase {
+            Phase::Draining(drain) => {
+                drain.probe && view.now < drain.until + view.dead * PATIENCE && view.bound < AS_EXPECTED * drain.excess
+            }
+            Phase::Trying { since, .. } => view.now.since(since) < view.dead * DOUBT,
+            Phase::Steady { .. } => false,
+        }
+    }
+
+    /// When the line was last seen to move.
+    pub(super) const fn moved_at(&self) -> Instant {
+        self.moved.1
+    }
+
     pub(super) const fn is_blamed(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
@@ -236,7 +228,7 @@ impl Leg {
         let (before, fed, begun) = match self.phase {
             Phase::Draining(drain) => {
                 let acts = view.now.since(drain.since) >= view.dead;
-                if view.bound < 1.3 * drain.excess {
+                if view.bound < AS_EXPECTED * drain.excess {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
                 // What is seen now was still caused by what was sent before the cut.
@@ -260,7 +252,7 @@ impl Leg {
         }
         match self.phase {
             Phase::Trying { from, .. } => {
-                self.fail();
+                self.fail(view);
                 capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
             }
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
@@ -311,6 +303,9 @@ impl Leg {
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
             Phase::Draining(drain) => self.draining(view, drain, only),
         }
+        if matches!(self.phase, Phase::Steady { .. }) && libm::fabs(self.usage.rate / self.moved.0 - 1.0) > MOVED {
+            self.moved = (self.usage.rate, view.now);
+        }
         let (cutting, draining) = match self.phase {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
             _ => (false, false),
@@ -322,7 +317,9 @@ impl Leg {
 
     fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
         let quiet = view.bound < view.rise;
-        if quiet && self.usage.is_used() {
+        let lately = view.now - (view.rtt * 10).max(LATELY);
+        let used = self.usage.is_proof(lately);
+        if quiet && self.usage.is_used(lately) {
             self.proven = self.proven.max(self.usage.rate);
         }
         let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
@@ -331,17 +328,18 @@ impl Leg {
             return;
         };
         // Whoever does not use what there is needs no more.
-        self.reason = match (at_ceiling, self.usage.is_proof()) {
-            (true, _) => Reason::Steady,
-            (false, false) => Reason::Unused,
-            (false, true) => Reason::Steady,
-        };
-        if at_ceiling || !quiet || !alone || !self.usage.is_proof() || view.now < at {
+        self.reason = if at_ceiling || used { Reason::Steady } else { Reason::Unused };
+        let relieved = self.relief.see(view, self.usage.rate, used);
+        if at_ceiling || !quiet || !alone || !used || view.now < at && !relieved {
             return;
         }
-        self.streak = 0;
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
-        self.try_higher(view, PROBE, climbing);
+        if !view.may_try(climbing, relieved) {
+            return;
+        }
+        self.relief.used(view, relieved);
+        self.streak = 0;
+        self.try_higher(view, self.first_stride(view), climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
@@ -373,8 +371,10 @@ impl Leg {
             // A rate that carried for a moment after another was tried may be a little more than the capacity.
             let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
-            self.fail();
-            self.set(from.min(capacity * (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST)));
+            self.fail(view);
+            let part =
+                if drain.excess < SMALL_MS { 1.0 } else { (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST) };
+            self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
             self.phase =
                 Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
@@ -382,17 +382,22 @@ impl Leg {
             return;
         }
         let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
-        if waited < view.dead + Duration::from_millis(100) || !known || doubtful {
+        let shows = view.rise / 1e3 / (SHOWS * (self.usage.rate / from - 1.0)).max(1e-3);
+        let shows = Duration::from_secs_f64(shows.clamp(SHOWS_LEAST, SHOWS_MOST));
+        if waited < view.dead + shows || !known || doubtful {
             return;
         }
-        if !self.usage.is_proof() {
+        if !self.usage.is_proof(since + view.dead) {
+            if waited < view.rtt * FILLS {
+                return;
+            }
             // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
             self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
         self.pause = PROBE_FIRST;
         self.streak += 1;
-        self.failed = self.failed.filter(|failed| *failed > self.usage.rate);
+        self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
             return;
@@ -404,18 +409,32 @@ impl Leg {
         self.try_higher(view, self.stride(view, climbing), climbing);
     }
 
+    /// The lowest rate that made delay lately.
+    fn failed(&self, view: &View) -> Option<f64> {
+        self.failed.filter(|(_, at)| view.now.since(*at) < FAILED).map(|(rate, _)| rate)
+    }
+
+    /// Halfway to a rate that has just failed; to that rate when it is near. Only a download is taken so near to what
+    /// the line carries: there its usual delay tells when that is more ([`Relief`]).
+    fn first_stride(&self, view: &View) -> f64 {
+        let Some(failed) = self.failed(view).filter(|_| self.usage.is_watched()) else { return PROBE };
+        let room = failed / self.usage.rate;
+        if room > NEAR { libm::sqrt(room).min(PROBE) } else { room.clamp(PROBE_SMALL, PROBE) }
+    }
+
     /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
         let grown = (1..self.streak).fold(PROBE, |stride, _| (stride * stride).min(1.25));
         let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(CLIMB));
         let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
-        if self.failed.is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
+        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
     }
 
     /// The rate that was tried makes delay.
-    fn fail(&mut self) {
-        self.failed = Some(self.failed.map_or(self.usage.rate, |failed| failed.min(self.usage.rate)));
+    fn fail(&mut self, view: &View) {
+        let failed = self.failed(view).map_or(self.usage.rate, |failed| failed.min(self.usage.rate));
+        self.failed = Some((failed, view.now));
         self.streak = 0;
     }
 

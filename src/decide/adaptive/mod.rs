@@ -11,11 +11,15 @@
 //! don't bend the delay, it is not ours, and the cuts are taken back.
 
 mod leg;
+mod phase;
+mod relief;
 mod sensor;
 mod usage;
 
 use super::{Input, Learnt};
-use crate::types::{Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict};
+use crate::types::{
+    Bitrate, Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict,
+};
 use leg::Leg;
 use sensor::Sensor;
 
@@ -45,6 +49,18 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Writes a minute that tries may cost while the line does not move, those they may be ahead of that: to go beyond what
+/// was ever good, to come back to it, and where the line seems to have become faster; and the most that counts.
+const WRITES: f64 = 18.0;
+const AHEAD: f64 = 1.0;
+const AHEAD_CLIMBING: f64 = 2.0;
+const AHEAD_RELIEVED: f64 = 8.0;
+const AHEAD_MOST: f64 = 12.0;
+
+/// The same for a line that moves, and how long after a change it does.
+const WRITES_MOVING: f64 = 120.0;
+const MOVING: Duration = Duration::from_secs(10);
 
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
@@ -80,9 +96,21 @@ pub(super) struct View {
     /// From a decision to its effect in the samples, without the queue.
     dead: Duration,
     headroom: f64,
+    /// Writes ahead of their budget.
+    ahead: f64,
 }
 
 impl View {
+    /// A try costs two writes; whether there is room for them.
+    fn may_try(&self, climbing: bool, relieved: bool) -> bool {
+        let most = match (relieved, climbing) {
+            (true, _) => AHEAD_RELIEVED,
+            (false, true) => AHEAD_CLIMBING,
+            (false, false) => AHEAD,
+        };
+        self.ahead <= most
+    }
+
     /// The queue in seconds, as far as anything is known of it.
     fn queue(&self) -> f64 {
         (self.bound / 1e3).max(0.0)
@@ -106,6 +134,8 @@ pub struct Adaptive {
     last: Option<Instant>,
     stats_at: Option<Instant>,
     latency: Duration,
+    /// Writes ahead of their budget.
+    ahead: f64,
 }
 
 impl Adaptive {
@@ -123,6 +153,7 @@ impl Adaptive {
             last: None,
             stats_at: None,
             latency: Duration::from_millis(50),
+            ahead: 0.0,
             settings,
         }
     }
@@ -159,6 +190,7 @@ impl Adaptive {
         let elapsed = self.last.map_or(REFERENCE_S, |last| now.since(last).as_secs_f64()).min(1.0);
         self.last = Some(now);
         self.started.get_or_insert(now);
+        let before = self.legs.each_ref().map(|leg| leg.rate().rate());
         let sees = |signal| match signal {
             Signal::Good => true,
             Signal::Degraded => input.sample.per_reflector.iter().any(Option::is_some),
@@ -195,7 +227,17 @@ impl Adaptive {
                 (self.sum, self.rising) = (0.0, None);
             }
         }
+        self.count_writes(now, elapsed, before);
         self.verdict()
+    }
+
+    /// What changed is a write, sooner or later; what may be written comes with time.
+    fn count_writes(&mut self, now: Instant, elapsed: f64, before: [Bitrate; 2]) {
+        let moves = self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING);
+        let come = if moves { WRITES_MOVING } else { WRITES } * elapsed / 60.0;
+        let written = self.legs.iter().zip(before).filter(|(leg, before)| leg.rate().rate() != *before).count();
+        let written = f64::from(u8::try_from(written).unwrap_or(u8::MAX));
+        self.ahead = ((self.ahead - come).max(0.0) + written).min(AHEAD_MOST);
     }
 
     fn verdict(&self) -> Verdict {
@@ -235,6 +277,7 @@ impl Adaptive {
             rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
+            ahead: self.ahead,
         }
     }
 
@@ -298,6 +341,10 @@ impl Adaptive {
         let begun = self.started.is_some_and(|at| view.now.since(at) >= GRACE);
         if self.stats_at.is_none() && !begun && view.bound < URGENT_MS {
             return [false; 2];
+        }
+        let explained = self.legs.each_ref().map(|leg| leg.explains(view));
+        if explained.iter().any(|e| *e) {
+            return explained;
         }
         if self.stats_at.is_some_and(|at| at > since + self.latency) {
             // A download that waits in our own queue is innocent. An upload may wait in ours and

@@ -27,6 +27,10 @@ const PASSED: f64 = 0.85;
 /// From this part on a rate is proven: with less the line may be the limit.
 const PROOF: f64 = 0.93;
 
+/// …or from this part on, where our own queue was seen standing: packets don't come faster than the line carries them.
+/// Senders far away never use more.
+const PROOF_QUEUED: f64 = 0.8;
+
 /// A stretch that began so little before an event tells of what came after it.
 const COUNTED_EARLY: Duration = Duration::from_millis(60);
 
@@ -56,12 +60,14 @@ pub(super) struct Usage {
     counters: Option<Counters>,
     /// When it was last used as much as counts as loaded.
     loaded_at: Option<Instant>,
+    /// When packets were last seen waiting in our own queue.
+    queued_at: Option<Instant>,
 }
 
 impl Usage {
     pub(super) fn new(rate: Bitrate, direction: Direction) -> Self {
         let behind = direction == Direction::Download;
-        Self { rate: rate.as_f64(), behind, counters: None, loaded_at: None }
+        Self { rate: rate.as_f64(), behind, counters: None, loaded_at: None, queued_at: None }
     }
 
     pub(super) fn forget(&mut self) {
@@ -74,6 +80,9 @@ impl Usage {
         let achieved = stats.achieved[i].map(Bitrate::as_f64);
         if achieved.is_some_and(|achieved| achieved >= LOADED * self.rate) {
             self.loaded_at = Some(stats.at);
+        }
+        if queued >= self.backlog() {
+            self.queued_at = Some(stats.at);
         }
         self.counters = Some(Counters { from: stats.since[i], at: stats.at, achieved, queued });
     }
@@ -109,9 +118,9 @@ impl Usage {
         self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
     }
 
-    /// The rate is used to the full.
-    pub(super) fn is_used(&self) -> bool {
-        self.counters.is_some() && self.is_proof()
+    /// The rate is used to the full, as counters say.
+    pub(super) fn is_used(&self, since: Instant) -> bool {
+        self.counters.is_some() && self.is_proof(since)
     }
 
     /// Bytes from which on our own queue is not empty.
@@ -161,8 +170,9 @@ impl Usage {
         self.counters.map(|c| c.at > since)
     }
 
-    /// As much of the rate is used that it is proven if nothing waits in the line.
-    pub(super) fn is_proof(&self) -> bool {
-        self.load().is_none_or(|load| load >= PROOF || load >= PASSED && self.is_backlogged())
+    /// As much of the rate is used, or has made our own queue since then, that it is proven if nothing waits in the line.
+    pub(super) fn is_proof(&self, since: Instant) -> bool {
+        let queued = self.queued_at.is_some_and(|at| at > since);
+        self.load().is_none_or(|load| load >= PROOF || load >= PROOF_QUEUED && queued)
     }
 }

@@ -1,0 +1,62 @@
+//! Where a direction is on its way: the states of `leg`.
+
+use super::View;
+use crate::types::Instant;
+
+/// Where a direction is on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Phase {
+    /// At a rate that is believed; probes next at the time given.
+    Steady { probe_at: Option<Instant> },
+    /// Tries a higher rate, from the rate given.
+    Trying { from: f64, since: Instant, climbing: bool },
+    /// Lets the queue drain: after a probe that failed, or after a cut.
+    Draining(Drain),
+}
+
+/// A queue that drains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Drain {
+    /// A probe has made it, which had to be expected; otherwise the line has changed.
+    pub(super) probe: bool,
+    /// It began with a rate that was tried.
+    pub(super) tried: bool,
+    /// What the line is believed to carry.
+    pub(super) capacity: f64,
+    /// The rate before it began, and what was sent then.
+    pub(super) before: f64,
+    pub(super) fed: f64,
+    /// When it began, when it was last corrected, and when it should be over.
+    pub(super) begun: Instant,
+    pub(super) since: Instant,
+    pub(super) until: Instant,
+    /// How often it was taken a little further because the queue fell, only slowly.
+    pub(super) slow: u32,
+    /// The highest delay since the last correction.
+    pub(super) peak: f64,
+    /// The delay that is expected at most since the last correction.
+    pub(super) excess: f64,
+}
+
+impl Drain {
+    /// One that begins now; the rest is to be filled in.
+    pub(super) fn new(view: &View) -> Self {
+        let now = view.now;
+        // It grows on until the cut is felt.
+        let excess = view.bound + view.rise + view.slope * view.dead.as_secs_f64() * 1e3;
+        let peak = view.bound;
+        Self {
+            probe: false,
+            tried: false,
+            capacity: 0.0,
+            before: 0.0,
+            fed: 0.0,
+            begun: now,
+            since: now,
+            until: now,
+            slow: 0,
+            peak,
+            excess,
+        }
+    }
+}
