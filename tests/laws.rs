@@ -288,3 +288,44 @@ fn on_a_constant_line_the_rate_settles() {
     // wander above its capacity, where nobody is hurt.
     assert!(cases.len() == 1 || mean < 0.05 && worst < 0.2 && least > 0.8, "{mean} {worst} {least}");
 }
+
+/// What a cycle's length changes is how often is looked, not what is seen and done: the same rates and the same use, before
+/// a fall of the capacity, after it, and after its return.
+#[test]
+fn cycles_of_20_50_and_100_ms_make_the_same_trajectory() {
+    const PHASES: [f64; 4] = [20.0, 50.0, 80.0, 110.0];
+    // Mean rate and what is carried, as parts of the capacity, in each of the three phases.
+    let mut means = [[[0.0; 3]; 2]; 3];
+    let cases = seeds(12, 100);
+    for seed in cases.iter().copied() {
+        for (cycle_ms, mean) in [20, 50, 100].into_iter().zip(&mut means) {
+            let case = Case { cycle_ms, ..Case::draw(seed) };
+            let (world, mut d) = case.stage();
+            let low = Bitrate::from_f64(0.4 * case.capacity());
+            lock(&world).at(at(PHASES[1]), Action::Capacity(0, case.loaded, low));
+            lock(&world).at(at(PHASES[2]), Action::Capacity(0, case.loaded, Bitrate::from_f64(case.capacity())));
+            d.run_until(at(PHASES[0]));
+            for phase in 0..3 {
+                let begin = common::line(&world, |wan| wan.line.totals(case.loaded));
+                let (mut t, mut rates, mut n) = (PHASES[phase], 0.0, 0.0);
+                while t < PHASES[phase + 1] {
+                    t += 0.1;
+                    d.run_until(at(t));
+                    let capacity = common::line(&world, |wan| wan.line.capacity(case.loaded)).as_f64();
+                    rates += verdicts(&d).unwrap()[case.loaded.index()].rate.rate().as_f64() / capacity;
+                    n += 1.0;
+                }
+                let end = common::line(&world, |wan| wan.line.totals(case.loaded));
+                let used = (end.delivered - begin.delivered) / (end.possible - begin.possible);
+                mean[0][phase] += rates / n / cases.len() as f64;
+                mean[1][phase] += used / cases.len() as f64;
+            }
+        }
+    }
+    println!("20, 50, 100 ms; rate, carried; before, low, after: {means:.3?}");
+    for (figure, phase) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
+        let of = means.map(|mean| mean[figure][phase]);
+        let (least, most) = (of.iter().copied().fold(f64::INFINITY, f64::min), of.iter().copied().fold(0.0, f64::max));
+        assert!(most <= 1.1 * least, "figure {figure}, phase {phase}: {of:?} of cycles of 20, 50 and 100 ms");
+    }
+}
