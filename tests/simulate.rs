@@ -106,6 +106,50 @@ fn the_same_seeds_give_the_same_bytes() {
     assert!(once.1 == again.1, "the files differ");
 }
 
+/// What the kept sums are of: scenarios with steps, with walks and odd jitter, and with short transfers and lost packets;
+/// laws that nobody tunes.
+const SUMMED: [&str; 8] = [
+    "tests/scenarios/step.toml",
+    "tests/scenarios/starlink.toml",
+    "tests/scenarios/web.toml",
+    "tests/scenarios/loss.toml",
+    "--law=classic,fixed,oracle",
+    "--seeds=2",
+    "--lasts=100s",
+    "--out",
+];
+
+/// Where they are kept.
+const SUMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/simulations.txt");
+
+/// FNV-1a, 64 bits.
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
+/// A line for each file that is made of numbers.
+fn sums(name: &str) -> String {
+    let out = directory(name);
+    let output = simulate(&[&SUMMED[..], &[out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = files(&out).into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e != "svg"));
+    let line =
+        |(path, bytes): (PathBuf, Vec<u8>)| format!("{:016x} {}\n", sum(&bytes), path.strip_prefix(&out).unwrap().display());
+    files.map(line).collect()
+}
+
+#[test]
+fn every_machine_gives_the_same_bytes() {
+    let (kept, found) = (fs::read_to_string(SUMS).unwrap(), sums("sums"));
+    assert_eq!(found, kept, "seeds 1 and 2; if the simulator was changed on purpose: make recordings");
+}
+
+#[test]
+#[ignore = "makes the kept sums anew: make recordings"]
+fn make_recordings() {
+    fs::write(SUMS, sums("new-sums")).unwrap();
+}
+
 /// Every file is understood, and where a scenario says that a shaper can keep the queues empty, one
 /// that knows the capacity does.
 #[test]
