@@ -50,7 +50,7 @@ demo: compiler
 	@$(CARGO) run --release --quiet -- demo
 
 test: tools
-	$(CARGO) test --workspace --all-targets --features roots --no-fail-fast
+	CARGO=$(CARGO) tests/all.sh
 	@if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null; then \
 	  $(MAKE) shipped TARGETS=x86_64-unknown-linux-musl DIST=$(CURDIR)/target/shipped; \
 	else echo "NOT TESTED without root on Debian: the static program and the container image (make image-test)" >&2; fi

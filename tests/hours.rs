@@ -55,7 +55,11 @@ fn simulate(scenario: &str, more: &[&str]) -> (Value, i64) {
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hours-{scenario}-{}", more.len()));
     let _ = fs::remove_dir_all(&out);
     let mut command = Command::new(env!("CARGO_BIN_EXE_wanctl"));
-    command.arg("simulate").arg(suite(&format!("{scenario}.toml"))).args(["--law", "adaptive", "--jobs", "1"]).args(more);
+    command
+        .arg("simulate")
+        .arg(suite(&format!("{scenario}.toml")))
+        .args(["--law", "adaptive", "--jobs", "1"])
+        .args(more);
     let child = command.arg("--out").arg(&out).stdout(Stdio::null()).spawn().unwrap();
     let (code, memory) = wait(&child);
     assert_eq!(code, 0, "{scenario} {more:?}");
