@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use wanctl::config::scenario::{self, Scenario};
 
@@ -60,21 +60,22 @@ fn simulate(scenario: &str, more: &[&str]) -> (Value, i64) {
         .arg(suite(&format!("{scenario}.toml")))
         .args(["--law", "adaptive", "--jobs", "1"])
         .args(more);
-    let child = command.arg("--out").arg(&out).stdout(Stdio::null()).spawn().unwrap();
-    let (code, memory) = wait(&child);
+    let (code, memory) = finish(command.arg("--out").arg(&out).stdout(Stdio::null()));
     assert_eq!(code, 0, "{scenario} {more:?}");
     let json: Value = serde_json::from_str(&fs::read_to_string(out.join("figures.json")).unwrap()).unwrap();
     (json["results"][0]["runs"][0].clone(), memory)
 }
 
-/// Status and peak memory (kB) of a child that ends.
-fn wait(child: &Child) -> (i32, i64) {
+/// Runs it to its end; status and peak memory (kB).
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+fn finish(command: &mut Command) -> (i32, i64) {
+    let child = command.spawn().unwrap();
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     let id = libc::pid_t::try_from(child.id()).unwrap();
     // SAFETY: both are valid for writing, and the child is ours and was not waited for.
     assert_eq!(unsafe { libc::wait4(id, &raw mut status, 0, usage.as_mut_ptr()) }, id);
     // SAFETY: zeroed is a valid value, and wait4 has filled it.
-    (status, unsafe { usage.assume_init() }.ru_maxrss.into())
+    (status, unsafe { usage.assume_init() }.ru_maxrss)
 }
 
 fn number(of: &Value, key: &str) -> f64 {
