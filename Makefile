@@ -50,7 +50,7 @@ demo: compiler
 	@$(CARGO) run --release --quiet -- demo
 
 test: tools
-	$(CARGO) test --workspace --all-targets --features roots --no-fail-fast
+	CARGO=$(CARGO) tests/all.sh
 	@if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null; then \
 	  $(MAKE) shipped TARGETS=x86_64-unknown-linux-musl DIST=$(CURDIR)/target/shipped; \
 	else echo "NOT TESTED without root on Debian: the static program and the container image (make image-test)" >&2; fi
@@ -84,7 +84,7 @@ soak:
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) cake; else echo "not run without root: make cake" >&2; fi
 
 recordings:
-	$(CARGO) test --test record -- --ignored make_recordings
+	$(CARGO) test --test record --test simulate -- --ignored make_recordings
 
 # The fuzzer's instrumentation is unstable, so a stable compiler is told to allow it; cargo-fuzz is installed if missing.
 # What it finds by the way goes to tests/fuzz/found, so that the kept inputs stay few; a crash to tests/fuzz/artifacts.

@@ -106,6 +106,63 @@ fn the_same_seeds_give_the_same_bytes() {
     assert!(once.1 == again.1, "the files differ");
 }
 
+/// `--lasts` goes to the end of a round, and tells of each.
+#[test]
+fn a_long_run_is_told_round_by_round() {
+    let results = results("rounds", &["tests/scenarios/dip.toml", "--lasts", "2.5m"]);
+    let run = &results[0]["runs"][0];
+    let rounds = run["rounds"].as_array().unwrap();
+    assert_eq!((rounds.len(), &run["cycles"], &run["missed_cycles"]), (3, &Value::from(3_600), &Value::from(0)));
+    let mut p95: Vec<f64> = rounds.iter().map(|round| round["added_delay_p95_ms"].as_f64().unwrap()).collect();
+    p95.sort_by(f64::total_cmp);
+    assert_eq!(run["added_delay_p95_ms"], p95[1], "the median");
+}
+
+/// What the kept sums are of: scenarios with steps, with walks and odd jitter, and with short transfers and lost packets;
+/// laws that nobody tunes.
+const SUMMED: [&str; 8] = [
+    "tests/scenarios/step.toml",
+    "tests/scenarios/starlink.toml",
+    "tests/scenarios/web.toml",
+    "tests/scenarios/loss.toml",
+    "--law=classic,fixed,oracle",
+    "--seeds=2",
+    "--lasts=100s",
+    "--out",
+];
+
+/// Where they are kept.
+const SUMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/simulations.txt");
+
+/// FNV-1a, 64 bits.
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
+/// A line for each file that is made of numbers.
+fn sums(name: &str) -> String {
+    let out = directory(name);
+    let output = simulate(&[&SUMMED[..], &[out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = files(&out).into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e != "svg"));
+    let line = |(path, bytes): (PathBuf, Vec<u8>)| {
+        format!("{:016x} {}\n", sum(&bytes), path.strip_prefix(&out).unwrap().display())
+    };
+    files.map(line).collect()
+}
+
+#[test]
+fn every_machine_gives_the_same_bytes() {
+    let (kept, found) = (fs::read_to_string(SUMS).unwrap(), sums("sums"));
+    assert_eq!(found, kept, "seeds 1 and 2; if the simulator was changed on purpose: make recordings");
+}
+
+#[test]
+#[ignore = "makes the kept sums anew: make recordings"]
+fn make_recordings() {
+    fs::write(SUMS, sums("new-sums")).unwrap();
+}
+
 /// Every file is understood, and where a scenario says that a shaper can keep the queues empty, one
 /// that knows the capacity does.
 #[test]
@@ -197,7 +254,8 @@ fn every_key_is_documented() {
 
 #[test]
 fn nonsense_is_refused() {
-    for arguments in [&["--law", "best", "--suite"][..], &["--seeds", "0", "--suite"], &[]] {
+    let bad = [&["--law", "best", "--suite"][..], &["--seeds", "0", "--suite"], &["--lasts", "soon", "--suite"], &[]];
+    for arguments in bad {
         let output = simulate(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty());

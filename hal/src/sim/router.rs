@@ -441,6 +441,11 @@ impl RouterDouble {
         self.writes.iter()
     }
 
+    /// The same, and forgets them.
+    pub fn take_writes(&mut self) -> VecDeque<Write> {
+        core::mem::take(&mut self.writes)
+    }
+
     /// What was posted to `/webhook`: a real router has no such page, but this one can play who gets alerts.
     #[must_use]
     pub fn told(&self) -> &[Vec<u8>] {

@@ -67,7 +67,7 @@ pub(super) const COLUMNS: [Column; 20] = [
     column("requests_per_second", None, 1, |v| Some(v.record.requests as f64 / v.scenario.lasts.as_secs_f64())),
 ];
 
-/// The figures of one run, in the order of [`COLUMNS`].
+/// The figures of one run or one of its rounds, in the order of [`COLUMNS`].
 pub(super) type Figures = Vec<Option<f64>>;
 
 /// Computes them all.
@@ -76,8 +76,8 @@ pub(super) fn figures(scenario: &Scenario, record: &Record) -> Figures {
     COLUMNS.iter().map(|column| (column.find)(&view)).collect()
 }
 
-/// Median over runs; a figure that some run does not have counts only those that have it.
-pub(super) fn medians(runs: &[Figures]) -> Figures {
+/// Median over runs or rounds; a figure that some run does not have counts only those that have it.
+pub(super) fn medians<'a>(runs: impl IntoIterator<Item = &'a Figures>) -> Figures {
     each(runs, |values| {
         values.sort_by(f64::total_cmp);
         let n = values.len();
@@ -86,11 +86,12 @@ pub(super) fn medians(runs: &[Figures]) -> Figures {
 }
 
 /// Mean over scenarios, likewise.
-pub(super) fn means(scenarios: &[Figures]) -> Figures {
+pub(super) fn means<'a>(scenarios: impl IntoIterator<Item = &'a Figures>) -> Figures {
     each(scenarios, |values| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn each(all: &[Figures], combine: impl Fn(&mut [f64]) -> f64) -> Figures {
+fn each<'a>(all: impl IntoIterator<Item = &'a Figures>, combine: impl Fn(&mut [f64]) -> f64) -> Figures {
+    let all: Vec<&Figures> = all.into_iter().collect();
     let of = |i: usize| all.iter().filter_map(|figures| figures[i]).collect::<Vec<f64>>();
     (0..COLUMNS.len()).map(of).map(|mut values| (!values.is_empty()).then(|| combine(&mut values))).collect()
 }

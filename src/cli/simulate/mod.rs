@@ -13,10 +13,15 @@ mod stage;
 mod table;
 
 use super::Exit;
-use crate::config::scenario::{self, Scenario};
+use crate::config::{
+    self,
+    scenario::{self, Scenario},
+};
+use crate::types::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use contender::Contender;
 use figures::Figures;
+use run::Whole;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,12 +30,29 @@ use std::sync::{Mutex, PoisonError};
 /// Where the suite is.
 const SUITE: &str = "tests/scenarios";
 
+/// The longest run.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// One run to be made.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     scenario: &'a Scenario,
     contender: Contender,
     seed: u64,
+    /// How often its timeline is run through.
+    rounds: u64,
+}
+
+/// What came of one run.
+#[derive(Clone)]
+struct Run {
+    /// Medians over the rounds.
+    figures: Figures,
+    /// By round: a few hundred bytes are all that is kept of one.
+    rounds: Vec<Figures>,
+    /// Lowest and highest limit that was set, download and upload (bit/s).
+    limits: [[f64; 2]; 2],
+    whole: Whole,
 }
 
 /// What came of a scenario and a contender, over all seeds.
@@ -38,7 +60,7 @@ struct Outcome {
     scenario: Scenario,
     contender: Contender,
     /// By seed.
-    runs: Vec<Figures>,
+    runs: Vec<Run>,
     medians: Figures,
 }
 
@@ -69,6 +91,13 @@ pub(super) fn command() -> Command {
                 .help("Whom to run: adaptive (default), classic, fixed, oracle,\ncake-autorate, sqm-autorate"),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
+        .arg(
+            Arg::new("lasts")
+                .long("lasts")
+                .value_name("TIME")
+                .value_parser(lasts)
+                .help("Run each scenario again and again, without a stop,\nfor this long (1h, 1d) of simulated time"),
+        )
         .arg(count("jobs").help("Threads (as many as there are cores)"))
         .arg(
             Arg::new("out")
@@ -77,6 +106,11 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Write figures (JSON); series (CSV) and plots (SVG)\nof the first seed"),
         )
+}
+
+fn lasts(text: &str) -> Result<Duration, String> {
+    let right = || format!("not a time from 1s to {}d, such as 1h", LONGEST.as_secs() / 86_400);
+    config::duration(text).filter(|lasts| (Duration::from_secs(1)..=LONGEST).contains(lasts)).ok_or_else(right)
 }
 
 /// Runs what was asked for.
@@ -91,7 +125,9 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
     let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
-    match simulate(&scenarios, &contenders, seeds, jobs, out).and_then(|outcomes| tell(&outcomes, seeds, out)) {
+    let lasts = matches.get_one::<Duration>("lasts").copied().unwrap_or_default();
+    let order = Order { scenarios, contenders, seeds, lasts, out };
+    match simulate(&order, jobs).and_then(|outcomes| tell(&outcomes, seeds, out)) {
         Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("{error}");
@@ -147,26 +183,41 @@ fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Everything, on so many threads. The order of the result is that of the arguments.
-fn simulate(
-    scenarios: &[Scenario],
-    contenders: &[Contender],
+/// What was asked for.
+struct Order<'a> {
+    scenarios: Vec<Scenario>,
+    contenders: Vec<Contender>,
     seeds: u64,
-    jobs: usize,
-    out: Option<&Path>,
-) -> Result<Vec<Outcome>, String> {
-    let pairs: Vec<_> = scenarios.iter().flat_map(|s| contenders.iter().map(move |&c| (s, c))).collect();
-    let cases = |&(scenario, contender)| (1..=seeds).map(move |seed| Case { scenario, contender, seed });
+    /// Every run lasts at least this long.
+    lasts: Duration,
+    out: Option<&'a Path>,
+}
+
+impl Order<'_> {
+    /// How often the timeline of a scenario is run through: always to its end.
+    fn rounds(&self, scenario: &Scenario) -> u64 {
+        let rounds = self.lasts.as_nanos().div_ceil(scenario.lasts.as_nanos().max(1));
+        u64::try_from(rounds).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// Everything, on so many threads. The order of the result is that of the arguments.
+fn simulate(order: &Order<'_>, jobs: usize) -> Result<Vec<Outcome>, String> {
+    let pairs: Vec<_> = order.scenarios.iter().flat_map(|s| order.contenders.iter().map(move |&c| (s, c))).collect();
+    let cases = |&(scenario, contender)| {
+        let rounds = order.rounds(scenario);
+        (1..=order.seeds).map(move |seed| Case { scenario, contender, seed, rounds })
+    };
     let work: Vec<Case<'_>> = pairs.iter().flat_map(cases).collect();
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<Figures, String>>>> = Mutex::new(vec![None; work.len()]);
+    let results: Mutex<Vec<Option<Result<Run, String>>>> = Mutex::new(vec![None; work.len()]);
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(work.len()) {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = work.get(at) else { return };
-                    let result = one(case, out).map_err(|error| format!("{}: {error}", case.scenario.name));
+                    let result = one(case, order.out).map_err(|error| format!("{}: {error}", case.scenario.name));
                     results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
                 }
             });
@@ -175,20 +226,30 @@ fn simulate(
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
     let mut outcomes = Vec::new();
     for (scenario, contender) in pairs {
-        let runs = results.by_ref().take(usize::try_from(seeds).unwrap_or(usize::MAX));
+        let runs = results.by_ref().take(usize::try_from(order.seeds).unwrap_or(usize::MAX));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
-        let medians = figures::medians(&runs);
+        let medians = figures::medians(runs.iter().map(|run| &run.figures));
         outcomes.push(Outcome { scenario: scenario.clone(), contender, runs, medians });
     }
     Ok(outcomes)
 }
 
-/// One run; series and plot of the first seed are written.
-fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Figures, String> {
-    let record = run::run(case)?;
-    let figures = figures::figures(case.scenario, &record);
-    if let Some(directory) = out.filter(|_| case.seed == 1) {
-        output::run(directory, case, &record, &figures)?;
-    }
-    Ok(figures)
+/// One run; series and plot of the first seed's last round are written.
+fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Run, String> {
+    let mut rounds = Vec::new();
+    let mut limits = [[f64::INFINITY, 0.0]; 2];
+    let whole = run::run(case, |round, record| {
+        let figures = figures::figures(case.scenario, &record);
+        for (i, [lowest, highest]) in limits.iter_mut().enumerate() {
+            for limit in record.rows.iter().map(|row| row.limit[i]) {
+                (*lowest, *highest) = (lowest.min(limit), highest.max(limit));
+            }
+        }
+        if let Some(directory) = out.filter(|_| case.seed == 1 && round + 1 == case.rounds) {
+            output::run(directory, case, &record, &figures)?;
+        }
+        rounds.push(figures);
+        Ok(())
+    })?;
+    Ok(Run { figures: figures::medians(&rounds), rounds, limits, whole })
 }

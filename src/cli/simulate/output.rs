@@ -2,8 +2,8 @@
 
 use super::figures::{COLUMNS, Figures, achieved};
 use super::record::{Record, Said, time};
-use super::{Case, Outcome, plot};
-use crate::types::Instant;
+use super::{Case, Outcome, Run, plot};
+use crate::types::{Direction, Instant};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -43,9 +43,12 @@ pub(super) fn file(path: &Path, text: &str) -> Result<(), String> {
 }
 
 fn outcome(outcome: &Outcome) -> Value {
-    let runs = (1..).zip(&outcome.runs).map(|(seed, figures)| {
-        let mut map = named(figures);
+    let runs = (1..).zip(&outcome.runs).map(|(seed, run)| {
+        let mut map = named(&run.figures);
         map.insert("seed".to_owned(), Value::from(seed));
+        if run.rounds.len() > 1 {
+            map.extend(long(run));
+        }
         Value::Object(map)
     });
     json!({
@@ -56,6 +59,25 @@ fn outcome(outcome: &Outcome) -> Value {
         "medians": named(&outcome.medians),
         "runs": runs.collect::<Vec<_>>(),
     })
+}
+
+/// What is told of a run of several rounds only.
+fn long(run: &Run) -> Map<String, Value> {
+    let whole = &run.whole;
+    let counts = [
+        ("cycles", whole.cycles),
+        ("missed_cycles", whole.missed),
+        ("state_files_written", whole.state_files),
+        ("limits_written", whole.writes),
+        ("router_sectors_written", whole.sectors),
+    ];
+    let mut map: Map<_, _> = counts.map(|(key, count)| (key.to_owned(), Value::from(count))).into_iter().collect();
+    for (direction, [lowest, highest]) in Direction::BOTH.into_iter().zip(run.limits) {
+        map.insert(format!("{}_limit_lowest_bps", direction.name()), Value::from(lowest));
+        map.insert(format!("{}_limit_highest_bps", direction.name()), Value::from(highest));
+    }
+    map.insert("rounds".to_owned(), run.rounds.iter().map(|round| Value::Object(named(round))).collect());
+    map
 }
 
 /// Figures by their names; one that a run does not have is null.

@@ -49,7 +49,8 @@ impl Page {
     fn title(&mut self, case: &Case<'_>, figures: &Figures) {
         let name = format!("{} — {}", case.scenario.name, case.contender.name());
         self.words([LEFT, 30.0], "h", "start", &name);
-        self.words([LEFT, 50.0], "s", "start", &format!("{} (seed {})", case.scenario.about, case.seed));
+        let round = if case.rounds > 1 { format!(", round {}", case.rounds) } else { String::new() };
+        self.words([LEFT, 50.0], "s", "start", &format!("{} (seed {}{round})", case.scenario.about, case.seed));
         let mut line = String::new();
         for (column, value) in COLUMNS.iter().zip(figures) {
             if let (Some([name, unit]), Some(value)) = (column.heading, value) {

@@ -57,7 +57,7 @@ pub(super) struct Said {
     pub(super) delay: f64,
 }
 
-/// Everything seen in one run.
+/// Everything seen in one round of a run; times are those since its beginning.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     /// The line, from one [`LOOK`] after the start on.
@@ -81,6 +81,7 @@ pub(super) fn time(row: usize) -> Instant {
 /// Whoever looks at the line while the world runs. Not a part of the loop: looking wakes nobody.
 #[derive(Debug)]
 pub(super) struct Observer {
+    begin: Instant,
     rows: Vec<Row>,
     timeline: Vec<(Instant, Happening)>,
     next: usize,
@@ -99,13 +100,14 @@ pub(super) fn lock(observer: &Shared) -> MutexGuard<'_, Observer> {
 }
 
 impl Observer {
-    /// One that looks from now on to `end`.
-    pub(super) fn watch(world: &mut World, timeline: Vec<(Instant, Happening)>, end: Instant) -> Shared {
-        let rows = end.since(Instant::ZERO).as_nanos() / LOOK.as_nanos();
+    /// One that looks from now on for so long; the times of the timeline begin now.
+    pub(super) fn watch(world: &mut World, timeline: Vec<(Instant, Happening)>, lasts: Duration) -> Shared {
+        let begin = world.now();
+        let rows = lasts.as_nanos() / LOOK.as_nanos();
         let rows = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
-        let observer = Self { rows, timeline, next: 0, flows: [0; 2], stream: [0.0; 2], pages: [0.0; 2] };
+        let observer = Self { begin, rows, timeline, next: 0, flows: [0; 2], stream: [0.0; 2], pages: [0.0; 2] };
         let shared = Arc::new(Mutex::new(observer));
-        look_at(world, Instant::ZERO + LOOK, end, Arc::clone(&shared));
+        look_at(world, begin + LOOK, begin + lasts, Arc::clone(&shared));
         shared
     }
 
@@ -115,7 +117,7 @@ impl Observer {
     }
 
     fn look(&mut self, world: &World) {
-        let now = world.now();
+        let now = Instant::ZERO + world.now().since(self.begin);
         while let Some((_, what)) = self.timeline.get(self.next).filter(|(at, _)| *at <= now) {
             match *what {
                 Happening::Flows(direction, n) => self.flows[direction.index()] = n,

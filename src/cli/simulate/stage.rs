@@ -1,6 +1,7 @@
 //! From a scenario, a contender and a seed to a world in which everything is going to happen, and
 //! the configuration the daemon gets.
 
+use super::Case;
 use super::contender::Contender;
 use crate::config::scenario::{Happening, REFLECTORS, Reflectors, Scenario, Trouble, Walk, Walked};
 use crate::config::{self, Config};
@@ -51,6 +52,11 @@ pub(super) fn timeline(scenario: &Scenario, seed: u64) -> Vec<(Instant, Happenin
     all
 }
 
+/// The seed of a round: chance must not repeat itself. The first round is the scenario itself.
+pub(super) const fn seed(seed: u64, round: u64) -> u64 {
+    seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
 /// The steps of one walk.
 fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happening)> {
     let ([low, high], start) = match walk.of {
@@ -76,8 +82,8 @@ fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happ
     found
 }
 
-/// The world at the beginning, with everything that will happen in it.
-pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeline: &[(Instant, Happening)]) -> World {
+/// The world at the beginning.
+pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64) -> World {
     let line = &scenario.line;
     let limit = |d: Direction| match contender {
         Contender::Fixed | Contender::Oracle => known(line.legs[d.index()].capacity),
@@ -114,15 +120,63 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64, timeli
     wan.targets = vec![(SocketAddr::new(IpAddr::V4(ADDRESSES[0]), TCP_PORT), Target::default())];
     let mut world = World::new(RouterDouble::new(router), vec![wan]);
     world.seed = seed;
-    for (at, what) in timeline {
-        for action in actions(what) {
-            world.at(*at, action);
-        }
-        if let (Contender::Oracle, Happening::Capacity(d, rate)) = (contender, what) {
-            world.at(*at, Action::SetLimit(QUEUES[d.index()].to_owned(), known(*rate).to_string()));
-        }
-    }
     world
+}
+
+/// Plans a round from the present on: first all is again as in the beginning, then the timeline.
+pub(super) fn plan(world: &mut World, case: &Case<'_>, timeline: &[(Instant, Happening)]) {
+    let begin = world.now();
+    if begin > Instant::ZERO {
+        restored(case.scenario).iter().for_each(|what| happen(world, case.contender, begin, what));
+    }
+    // What comes too late for this round must not fall into the next.
+    let lasts = case.scenario.lasts;
+    for (at, what) in timeline.iter().map(|(at, what)| (at.since(Instant::ZERO), what)).filter(|(at, _)| *at <= lasts) {
+        happen(world, case.contender, begin + at, what);
+    }
+}
+
+fn happen(world: &mut World, contender: Contender, at: Instant, what: &Happening) {
+    for action in actions(what) {
+        world.at(at, action);
+    }
+    if let (Contender::Oracle, Happening::Capacity(d, rate)) = (contender, what) {
+        world.at(at, Action::SetLimit(QUEUES[d.index()].to_owned(), known(*rate).to_string()));
+    }
+}
+
+/// What makes everything the scenario changes as it was in the beginning.
+fn restored(scenario: &Scenario) -> Vec<Happening> {
+    let line = &scenario.line;
+    let capacity = |d: Direction| Happening::Capacity(d, line.legs[d.index()].capacity);
+    let events = scenario.events.iter().filter_map(|event| match event.what {
+        Happening::Capacity(d, _) => Some(capacity(d)),
+        Happening::Flows(d, _) => Some(Happening::Flows(d, 0)),
+        Happening::Pages(d, _) => Some(Happening::Pages(d, 0.0)),
+        Happening::Stream(d, _) => Some(Happening::Stream(d, Bitrate::ZERO)),
+        Happening::BaseRtt(_) => Some(Happening::BaseRtt(line.base_rtt)),
+        Happening::Jitter(_) => Some(Happening::Jitter(line.jitter)),
+        Happening::Loss(_) => Some(Happening::Loss(line.loss)),
+        Happening::Connected(_) => Some(Happening::Connected(true)),
+        // The router comes back by itself.
+        Happening::Router(..) => None,
+        Happening::Reflectors(ref who, how) => Some(Happening::Reflectors(who.clone(), good(how))),
+    });
+    let walks = scenario.walks.iter().map(|walk| match walk.of {
+        Walked::Capacity(d, _) => capacity(d),
+        Walked::BaseRtt(_) => Happening::BaseRtt(line.base_rtt),
+    });
+    events.chain(walks).collect()
+}
+
+/// The end of what reflectors do wrong.
+const fn good(how: Reflectors) -> Reflectors {
+    match how {
+        Reflectors::Silent(_) => Reflectors::Silent(Duration::ZERO),
+        Reflectors::Loss(_) => Reflectors::Loss(0.0),
+        Reflectors::Rate(_) => Reflectors::Rate(0.0),
+        Reflectors::Extra(_) => Reflectors::Extra(Duration::ZERO),
+    }
 }
 
 /// What a line is made of.

@@ -14,7 +14,13 @@ pub(super) fn text(outcomes: &[Outcome], seeds: u64) -> String {
             scenario = Some(&outcome.scenario.name);
             let s = &outcome.scenario;
             let tag = if s.controllable { "" } else { " [not ours]" };
-            let runs = if seeds == 1 { "1 run".to_owned() } else { format!("median of {seeds} runs") };
+            let rounds = outcome.runs.first().map_or(1, |run| run.rounds.len());
+            let runs = match (seeds, rounds) {
+                (1, 1) => "1 run".to_owned(),
+                (_, 1) => format!("median of {seeds} runs"),
+                (1, _) => format!("median of {rounds} rounds"),
+                _ => format!("median of {seeds} runs, each the median of {rounds} rounds"),
+            };
             head(&mut text, &format!("{}{tag}: {} ({runs})", s.name, s.about));
         }
         row(&mut text, outcome.contender, &outcome.medians);
@@ -41,8 +47,8 @@ fn together(text: &mut String, outcomes: &[Outcome], controllable: bool) {
     let kind = if controllable { "controllable" } else { "not-ours" };
     head(text, &format!("mean over the {count} {kind} scenarios"));
     for contender in contenders {
-        let medians: Vec<Figures> = of_kind().filter(|o| o.contender == contender).map(|o| o.medians.clone()).collect();
-        row(text, contender, &means(&medians));
+        let medians = of_kind().filter(|o| o.contender == contender).map(|o| &o.medians);
+        row(text, contender, &means(medians));
     }
 }
 
