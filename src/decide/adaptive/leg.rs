@@ -66,6 +66,9 @@ const FILLS: u32 = 8;
 /// The use of a rate is looked at over this time, or ten round trips.
 const LATELY: Duration = Duration::from_secs(1);
 
+/// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
+const STARVED: Duration = Duration::from_secs(8);
+
 /// A rate that has changed by this part is another one: the line moves.
 const MOVED: f64 = 0.1;
 
@@ -104,6 +107,8 @@ pub(super) struct Leg {
     relief: Relief,
     /// The last rate that differed much from the one before, and since when it is that.
     moved: (f64, Instant),
+    /// When a higher rate was last tried.
+    tried_at: Instant,
     /// How many tries in a row have succeeded.
     streak: i32,
     /// When a queue was gone before the cut could act.
@@ -125,6 +130,7 @@ impl Leg {
             failed: None,
             relief: Relief::default(),
             moved: (1.0, Instant::ZERO),
+            tried_at: Instant::ZERO,
             streak: 0,
             spared: None,
             pause: PROBE_FIRST,
@@ -334,7 +340,7 @@ impl Leg {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
-        if !view.may_try(climbing, relieved) {
+        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < STARVED {
             return;
         }
         self.relief.used(view, relieved);
@@ -356,6 +362,7 @@ impl Leg {
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
         let from = self.usage.rate;
         self.set(from * factor);
+        self.tried_at = view.now;
         self.phase = Phase::Trying { from, since: view.now, climbing };
         self.reason = if climbing { Reason::Recovering } else { Reason::Probing };
     }
@@ -364,7 +371,7 @@ impl Leg {
     fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         let waited = view.now.since(since);
         // Half of that is no proof of anything, for a while.
-        let doubtful = view.excess > 0.5 * view.rise;
+        let doubtful = view.excess - view.wire > 0.5 * view.rise;
         if view.excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();

@@ -59,7 +59,7 @@ const AHEAD_RELIEVED: f64 = 8.0;
 const AHEAD_MOST: f64 = 12.0;
 
 /// The same for a line that moves, and how long after a change it does.
-const WRITES_MOVING: f64 = 120.0;
+const WRITES_MOVING: f64 = 100.0;
 const MOVING: Duration = Duration::from_secs(10);
 
 /// After this many cuts that did not bend the delay it is not ours.
@@ -96,6 +96,8 @@ pub(super) struct View {
     /// From a decision to its effect in the samples, without the queue.
     dead: Duration,
     headroom: f64,
+    /// What probes wait on average for packets on the wire (milliseconds).
+    wire: f64,
     /// Writes ahead of their budget.
     ahead: f64,
 }
@@ -267,7 +269,9 @@ impl Adaptive {
     fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
         let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
-        let serialization = self.legs.iter().map(Leg::serialization_ms).fold(0.0, f64::max);
+        // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
+        let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
+        let serialization = busy.map(Leg::serialization_ms).sum::<f64>();
         View {
             now,
             excess: self.sensor.excess() - self.foreign,
@@ -277,6 +281,7 @@ impl Adaptive {
             rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
+            wire: 0.5 * serialization,
             ahead: self.ahead,
         }
     }
