@@ -106,6 +106,16 @@ start_files() { # TARGET ARCH LIBDIR SELF-CONTAINED
   rm -rf "$work"
 }
 
+# The start file that applies packed relocations (dist.sh): of zig's musl, because Debian's, 1.2.3, knows only unpacked ones.
+# It is linked with Debian's libc.a, and calls nothing of it but __libc_start_main.
+start_packed() { # TARGET SELF-CONTAINED
+  local musl=$PREFIX/zig/ziglang/lib/libc/musl arch=${1%%-*}; case $arch in arm*) arch=arm ;; esac
+  "bin/$1-cc" -c -std=c99 -ffreestanding -Os -g0 -fPIC -w -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
+    -D_XOPEN_SOURCE=700 -I"$musl/arch/$arch" -I"$musl/arch/generic" -I"$musl/src/include" -I"$musl/src/internal" \
+    -I"$musl/include" "$musl/crt/rcrt1.c" -o "$2/rcrt1.o"
+  : > "$2/packed"
+}
+
 standard_library() { # TARGET LIBRARIES
   local work=$PREFIX/std-build upper; mkdir -p "$work/src"
   printf '[package]\nname = "stdlib-dummy"\nversion = "0.0.0"\nedition = "2021"\n[lib]\n[workspace]\n[profile.release]\nopt-level = "s"\ndebug = false\npanic = "abort"\n' > "$work/Cargo.toml"
@@ -126,6 +136,7 @@ while read -r target arch libdir ztarget zcpu _; do
   libraries=$PREFIX/lib/rustlib/$target/lib; own=$libraries/self-contained; mkdir -p "$own"
   compiler "$target" "$ztarget" "$zcpu"
   [ -e "$own/libunwind.a" ] || { step "$target: musl (Debian's $arch) and libunwind"; start_files "$target" "$arch" "$libdir" "$own"; }
+  [ -e "$own/packed" ] || start_packed "$target" "$own"
   ls "$libraries"/libstd-*.rlib >/dev/null 2>&1 || { step "$target: std"; standard_library "$target" "$libraries"; }
   step "$target: ready"
 done < "$HERE/targets"

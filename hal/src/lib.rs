@@ -13,6 +13,7 @@
 mod board;
 pub mod crc32;
 mod endpoint;
+mod forward;
 pub mod icmp;
 pub mod linux;
 pub mod record;

@@ -95,27 +95,40 @@ impl Page {
         );
     }
 
-    /// Lines and numbers of an axis of rates up to `most`, `step` apart, at `y`.
-    pub(in crate::cli) fn rate_axis(&mut self, [step, most]: [f64; 2], y: impl Fn(f64) -> f64) {
+    /// Lines and numbers of an axis up to `most`, `step` apart, at `y`.
+    pub(in crate::cli) fn axis(&mut self, [step, most]: [f64; 2], name: fn(f64) -> String, y: &dyn Fn(f64) -> f64) {
         let mut mark = 0.0;
         while mark <= most * 1.0001 {
             self.line("grid", [LEFT, y(mark)], [RIGHT, y(mark)]);
-            self.words([LEFT - 6.0, y(mark) + 4.0], "", "end", &rate_text(mark));
+            self.words([LEFT - 6.0, y(mark) + 4.0], "", "end", &name(mark));
             mark += step;
         }
     }
 
-    /// The time axis below everything, in `unit`s of so many seconds, and what the colours of states mean.
+    /// A line through points on the page.
+    pub(in crate::cli) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        let _ = write!(self.text, "<path class=\"{class}\" d=\"");
+        for (i, (x, y)) in points.iter().enumerate() {
+            let _ = write!(self.text, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        }
+        self.text.push_str("\"/>\n");
+    }
+
+    /// The time axis below everything, in `unit`s of so many seconds.
     pub(in crate::cli) fn time_axis(&mut self, bottom: f64, unit: &str, seconds: f64) {
         let (step, _) = scale(self.end / seconds);
         let mut mark = 0.0;
         while mark <= self.end / seconds * 1.0001 {
             let x = self.x(mark * seconds);
             self.line("axis", [x, bottom], [x, bottom + 5.0]);
-            self.words([x, bottom + 19.0], "", "middle", &format!("{mark:.0}"));
+            self.words([x, bottom + 19.0], "", "middle", &whole(mark));
             mark += step;
         }
         self.words([RIGHT, bottom + 38.0], "", "end", unit);
+    }
+
+    /// What the colours of states mean, below the time axis.
+    pub(in crate::cli) fn states(&mut self, bottom: f64) {
         let mut x = LEFT;
         for state in [State::Green, State::Yellow, State::SoftRed, State::Red] {
             let (y, fill) = (bottom + 29.0, colour(state));
@@ -133,6 +146,11 @@ pub(in crate::cli) fn scale(most: f64) -> (f64, f64) {
     let step = [0.1, 0.2, 0.5, 1.0].into_iter().map(|part| part * power).find(|step| most / step <= 8.0);
     let step = step.unwrap_or(power);
     (step, libm::ceil(most / step) * step)
+}
+
+/// Without a fraction.
+pub(in crate::cli) fn whole(value: f64) -> String {
+    format!("{value:.0}")
 }
 
 /// In Mbit/s.

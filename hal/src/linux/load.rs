@@ -48,14 +48,18 @@ impl Load {
         let load = Self { stop: Arc::default(), fault: Arc::default() };
         for _ in 0..count {
             let (transfer, stop, fault) = (transfer.clone(), Arc::clone(&load.stop), Arc::clone(&load.fault));
-            std::thread::spawn(move || {
+            let transfers = move || {
                 while !stop.load(Ordering::Relaxed) {
                     if let Err(error) = run(&transfer, &stop) {
-                        *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                        blame(&fault, &error);
                         std::thread::sleep(LOOK);
                     }
                 }
-            });
+            };
+            // The machine may have no more threads; fewer transfers are better than a panic.
+            if let Err(error) = std::thread::Builder::new().spawn(transfers) {
+                blame(&load.fault, &error);
+            }
         }
         load
     }
@@ -72,6 +76,10 @@ impl Drop for Load {
         // The threads end by themselves soon after; nobody waits for them.
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+fn blame(fault: &Mutex<Option<String>>, error: &io::Error) {
+    *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
 }
 
 fn run(transfer: &Transfer, stop: &AtomicBool) -> io::Result<()> {

@@ -8,6 +8,7 @@ use crate::board::{
     Ready, SendError, Signal, StoreError, StoreFile, TcpProbe, WanId,
 };
 use crate::endpoint::ListenError;
+use crate::forward::inner_clients_and_hooks;
 use crate::units::Instant;
 use core::net::SocketAddr;
 use std::cell::RefCell;
@@ -172,53 +173,7 @@ impl<B: Board> Board for Recorder<B> {
         self.put(&Entry::LinkClose);
     }
 
-    fn listen(&mut self, at: Option<SocketAddr>) -> Result<Option<SocketAddr>, ListenError> {
-        self.inner.listen(at)
-    }
-
-    fn client_accept(&mut self) -> Option<usize> {
-        self.inner.client_accept()
-    }
-
-    fn client_read(&mut self, client: usize, buffer: &mut [u8]) -> LinkIo {
-        self.inner.client_read(client, buffer)
-    }
-
-    fn client_write(&mut self, client: usize, bytes: &[u8]) -> LinkIo {
-        self.inner.client_write(client, bytes)
-    }
-
-    fn client_close(&mut self, client: usize) {
-        self.inner.client_close(client);
-    }
-
-    fn hook_target(&mut self, slot: usize, target: Option<&LinkTarget>) -> Result<(), BadTrust> {
-        self.inner.hook_target(slot, target)
-    }
-
-    fn hook_open(&mut self, slot: usize, port: u16) {
-        self.inner.hook_open(slot, port);
-    }
-
-    fn hook_poll(&mut self) -> Option<LinkEvent> {
-        self.inner.hook_poll()
-    }
-
-    fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
-        self.inner.hook_read(buffer)
-    }
-
-    fn hook_write(&mut self, bytes: &[u8]) -> LinkIo {
-        self.inner.hook_write(bytes)
-    }
-
-    fn hook_close(&mut self) {
-        self.inner.hook_close();
-    }
-
-    fn stopwatch(&mut self) -> Instant {
-        self.inner.stopwatch()
-    }
+    inner_clients_and_hooks!();
 
     fn signal(&mut self) -> Option<Signal> {
         let signal = self.inner.signal();

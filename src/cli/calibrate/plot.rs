@@ -1,9 +1,8 @@
 //! The evidence as a picture: limits and what passed, and the delay, over time.
 
 use super::search::Search;
-use crate::cli::svg::{GAP, LEFT, Page, RIGHT, scale};
+use crate::cli::svg::{GAP, LEFT, Page, RIGHT, rate_text, scale, whole};
 use crate::types::{Direction, Duration, Instant};
-use std::fmt::Write as _;
 
 /// Height of a panel, and of the title above.
 const HEIGHT: f64 = 200.0;
@@ -21,20 +20,21 @@ pub fn svg(name: &str, search: &Search, start: Instant, end: Instant) -> String 
     let mut top = TITLE + 10.0;
     let last = page.end;
     for direction in Direction::BOTH {
-        let achieved: Vec<_> =
-            search.series().rates(direction, PIECE).iter().map(|(at, r)| (seconds(*at), *r)).collect();
+        let achieved = search.series().rates(direction, PIECE);
         let most = achieved.iter().map(|(_, rate)| *rate).fold(1e5, f64::max);
         let (step, most) = scale(most * 1.1);
         let y = |rate: f64| top + HEIGHT - HEIGHT * (rate / most).min(1.0);
-        page.rate_axis([step, most], y);
-        curve(&mut page, "achieved", achieved.iter().map(|(t, rate)| [*t, y(*rate)]));
+        page.axis([step, most], rate_text, &y);
+        let points: Vec<_> = achieved.iter().map(|(at, rate)| (page.x(seconds(*at)), y(*rate))).collect();
+        page.path("achieved", &points);
         let limits = search.series().limits(direction);
         let ends = limits.iter().skip(1).map(|(at, _)| seconds(*at)).chain([last]);
         // A limit beyond the picture, or none at all, is its upper edge.
         let height = |bps: f64| y(if bps > 0.0 { bps } else { most });
         let steps = limits.iter().zip(ends);
-        let steps = steps.flat_map(|((at, limit), end)| [seconds(*at), end].map(|t| [t, height(limit.as_f64())]));
-        curve(&mut page, "limit", steps);
+        let steps = steps.flat_map(|((at, limit), end)| [seconds(*at), end].map(|t| (t, height(limit.as_f64()))));
+        let points: Vec<_> = steps.map(|(t, y)| (page.x(t), y)).collect();
+        page.path("limit", &points);
         if let Some(found) = search.found(direction) {
             page.line("goal", [LEFT, y(found.ceiling)], [RIGHT, y(found.ceiling)]);
         }
@@ -51,29 +51,9 @@ fn delays(page: &mut Page, search: &Search, [start, end]: [Instant; 2], top: f64
     let (step, most) = scale(delays.iter().map(|(_, delay)| *delay).fold(10.0, f64::max));
     let bottom = top + HEIGHT;
     let y = |ms: f64| bottom - HEIGHT * (ms / most).clamp(0.0, 1.0);
-    let mut mark = 0.0;
-    while mark <= most * 1.0001 {
-        page.line("grid", [LEFT, y(mark)], [RIGHT, y(mark)]);
-        page.words([LEFT - 6.0, y(mark) + 4.0], "", "end", &format!("{mark:.0}"));
-        mark += step;
-    }
-    curve(page, "up", delays.iter().map(|(at, delay)| [at.since(start).as_secs_f64(), y(*delay)]));
+    page.axis([step, most], whole, &y);
+    let points: Vec<_> = delays.iter().map(|(at, delay)| (page.x(at.since(start).as_secs_f64()), y(*delay))).collect();
+    page.path("up", &points);
     page.words([LEFT, top - 6.0], "", "start", "delay above the idle line, ms");
-    let (step, _) = scale(page.end);
-    let mut mark = 0.0;
-    while mark <= page.end {
-        let x = page.x(mark);
-        page.line("axis", [x, bottom], [x, bottom + 5.0]);
-        page.words([x, bottom + 19.0], "", "middle", &format!("{mark:.0} s"));
-        mark += step;
-    }
-}
-
-/// A line through points: seconds, height on the page.
-fn curve(page: &mut Page, class: &str, points: impl Iterator<Item = [f64; 2]>) {
-    let mut path = String::new();
-    for [seconds, y] in points {
-        let _ = write!(path, "{}{:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' }, page.x(seconds));
-    }
-    let _ = writeln!(page.text, "<path class=\"{class}\" d=\"{path}\"/>");
+    page.time_axis(bottom, "seconds", 1.0);
 }

@@ -1,6 +1,6 @@
 //! `wanctl plot`: what the page shows of one WAN's past as a picture, from a running daemon or a saved CSV.
 
-use crate::cli::svg::{BAND, GAP, LEFT, Page, RIGHT, scale};
+use crate::cli::svg::{BAND, GAP, LEFT, Page, RIGHT, rate_text, scale, whole};
 use crate::types::State;
 use std::fmt::Write as _;
 
@@ -50,6 +50,7 @@ pub(super) fn svg(title: &str, csv: &str) -> Result<String, String> {
         ("seconds", 1.0)
     };
     page.time_axis(bottom - GAP, unit, seconds);
+    page.states(bottom - GAP);
     Ok(page.finish())
 }
 
@@ -101,7 +102,7 @@ fn rates(page: &mut Page, rows: &[Row], i: usize, name: &str, top: f64) {
     let (step, most) = scale(highest * 1.05);
     let bottom = top + HEIGHT;
     let y = |rate: f64| bottom - HEIGHT * (rate / most).min(1.0);
-    page.rate_axis([step, most], y);
+    page.axis([step, most], rate_text, &y);
     curve(page, rows, "achieved", |row| y(row.achieved[i]));
     curve(page, rows, "limit", |row| y(row.limit[i]));
     page.line("axis", [LEFT, bottom], [RIGHT, bottom]);
@@ -126,12 +127,7 @@ fn delays(page: &mut Page, rows: &[Row], top: f64) {
     let (step, most) = scale(highest * 1.05);
     let bottom = top + HEIGHT;
     let y = |ms: f64| bottom - HEIGHT * (ms / most).min(1.0);
-    let mut mark = 0.0;
-    while mark <= most * 1.0001 {
-        page.line("grid", [LEFT, y(mark)], [RIGHT, y(mark)]);
-        page.words([LEFT - 6.0, y(mark) + 4.0], "", "end", &format!("{mark:.0}"));
-        mark += step;
-    }
+    page.axis([step, most], whole, &y);
     curve(page, rows, "up", |row| y(row.worst));
     curve(page, rows, "down", |row| y(row.delay));
     page.line("axis", [LEFT, bottom], [RIGHT, bottom]);

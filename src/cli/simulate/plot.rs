@@ -10,7 +10,7 @@
 use super::Case;
 use super::figures::{COLUMNS, Figures, achieved};
 use super::record::{LOOK, Record, Row, time};
-use crate::cli::svg::{BAND, GAP, LEFT, Page, RIGHT, scale};
+use crate::cli::svg::{BAND, GAP, LEFT, Page, RIGHT, rate_text, scale};
 use crate::config::scenario::{Happening, Scenario};
 use crate::types::{Direction, Duration, Instant, State};
 use std::fmt::Write as _;
@@ -37,10 +37,11 @@ pub(super) fn svg(case: &Case<'_>, record: &Record, figures: &Figures) -> String
         let i = direction.index();
         let top = TOP + i as f64 * (RATE_HEIGHT + BAND + GAP);
         page.rates(record, direction, top);
-        page.states(record, i, top + RATE_HEIGHT + 4.0);
+        page.bands(record, i, top + RATE_HEIGHT + 4.0);
     }
     page.delays(record, delay_top);
     page.time_axis(delay_top + DELAY_HEIGHT, "seconds", 1.0);
+    page.states(delay_top + DELAY_HEIGHT);
     page.finish()
 }
 
@@ -87,7 +88,7 @@ impl Page {
         let (step, most) = scale(highest * 1.05);
         let bottom = top + RATE_HEIGHT;
         let y = |rate: f64| bottom - RATE_HEIGHT * (rate / most).min(1.0);
-        self.rate_axis([step, most], y);
+        self.axis([step, most], rate_text, &y);
         let capacity = self.steps(rows, |row| y(row.capacity[i]));
         let _ = writeln!(self.text, "<path class=\"capacity\" d=\"{capacity}V{bottom:.1}H{LEFT:.1}Z\"/>");
         let columns = self.columns(rows.len());
@@ -103,7 +104,7 @@ impl Page {
     }
 
     /// States of one direction as a band of colours.
-    fn states(&mut self, record: &Record, i: usize, top: f64) {
+    fn bands(&mut self, record: &Record, i: usize, top: f64) {
         let mut spans: Vec<(Instant, Instant, State)> = Vec::new();
         for said in &record.said {
             match spans.last_mut() {
@@ -169,14 +170,6 @@ impl Page {
         }
         let _ = write!(path, "H{RIGHT:.1}");
         path
-    }
-
-    fn path(&mut self, class: &str, points: &[(f64, f64)]) {
-        let _ = write!(self.text, "<path class=\"{class}\" d=\"");
-        for (i, (x, y)) in points.iter().enumerate() {
-            let _ = write!(self.text, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
-        }
-        self.text.push_str("\"/>\n");
     }
 }
 
