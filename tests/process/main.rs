@@ -4,6 +4,7 @@
 
 mod alerts;
 mod calibrate;
+mod crowd;
 mod exit;
 mod house;
 mod kills;
