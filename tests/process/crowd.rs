@@ -94,9 +94,9 @@ impl Client {
     }
 
     fn connect(&mut self, to: SocketAddr, chance: &mut Chance, told: &Told) {
-        let Ok(stream) = TcpStream::connect_timeout(&to, Duration::from_millis(200)) else {
+        let Ok(stream) = TcpStream::connect_timeout(&to, Duration::from_millis(5)) else {
             add(&told.refused, 1);
-            self.next = Instant::now() + Duration::from_millis(100);
+            self.next = Instant::now() + Duration::from_millis(300);
             return;
         };
         stream.set_nonblocking(true).expect("a socket");
