@@ -111,6 +111,8 @@ fn damaged_files_fall_back_to_the_other_slot_then_to_a_cold_start() {
     let world = world(1);
     set_flows(&world, Direction::Upload, 4);
     let mut d = daemon(&world, &config_text("", ""));
+    // Something new in either minute.
+    lock(&world).at(at(90.0), Action::Capacity(0, Direction::Upload, mbps(5)));
     d.run_until(at(130.0));
     assert_eq!(d.counters().saves, 2);
     kill(d);
