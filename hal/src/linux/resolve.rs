@@ -22,20 +22,27 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// answers or the name does not exist.
 #[must_use]
 pub fn resolve(host: &str, budget: Duration, stop: &dyn Fn() -> bool) -> Option<IpAddr> {
-    if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
-        return Some(literal);
+    if let Some(known) = known(host) {
+        return Some(known);
     }
-    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    if let Some(address) = in_hosts(&hosts, host) {
-        return Some(address);
-    }
-    let servers = nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let servers = nameservers(&text_of("/etc/resolv.conf"));
     let end = StdInstant::now() + budget;
     let queries = [A, AAAA].into_iter().flat_map(|kind| servers.iter().map(move |s| (kind, *s)));
     let share = budget / u32::try_from(servers.len().max(1) * 2).unwrap_or(1);
     queries
         .take_while(|_| StdInstant::now() < end && !stop())
         .find_map(|(kind, server)| ask(server, host, kind, share, stop))
+}
+
+/// What needs no name server: a literal, or a line of /etc/hosts.
+fn known(host: &str) -> Option<IpAddr> {
+    let literal = host.trim_matches(['[', ']']).parse().ok();
+    literal.or_else(|| in_hosts(&text_of("/etc/hosts"), host))
+}
+
+/// A file that can't be read says nothing.
+fn text_of(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The address of this machine from which packets to `to` leave. Sends nothing.
@@ -111,13 +118,10 @@ pub(super) enum Begun {
 
 /// Begins to look `host` up; the name server is chosen by `turn`, so that a dead one is passed over next time.
 pub(super) fn begin(host: &str, turn: usize) -> Begun {
-    if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
-        return Begun::Known(literal);
+    if let Some(known) = known(host) {
+        return Begun::Known(known);
     }
-    if let Some(ip) = in_hosts(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), host) {
-        return Begun::Known(ip);
-    }
-    let servers = nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let servers = nameservers(&text_of("/etc/resolv.conf"));
     let server = servers.get(turn.checked_rem(servers.len()).unwrap_or(0));
     server.and_then(|server| Look::new(*server, host, A)).map_or(Begun::Nowhere, Begun::Asked)
 }

@@ -278,7 +278,7 @@ impl Leg {
 
     /// Below the capacity for as long as the queue needs to drain.
     fn drain(&mut self, view: &View, drain: Drain) {
-        let rate = drain.capacity * (1.0 - view.queue() / DRAIN_S).max(DRAIN_LEAST);
+        let rate = drain.capacity * drain_part(view.queue());
         self.lower(view, drain, rate.min(drain.capacity * view.headroom));
     }
 
@@ -343,7 +343,9 @@ impl Leg {
         if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < STARVED {
             return;
         }
-        self.relief.used(view, relieved);
+        if relieved {
+            self.relief.acted_on(view);
+        }
         self.streak = 0;
         self.try_higher(view, self.first_stride(view), climbing);
     }
@@ -379,8 +381,7 @@ impl Leg {
             let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
-            let part =
-                if drain.excess < SMALL_MS { 1.0 } else { (1.0 - drain.excess / 1e3 / DRAIN_S).max(DRAIN_LEAST) };
+            let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
             self.phase =
@@ -526,4 +527,9 @@ impl Leg {
         self.phase = Phase::Steady { probe_at: None };
         self.reason = Reason::NotOurs;
     }
+}
+
+/// The part of the capacity at which a queue of so many seconds is drained.
+fn drain_part(queue_s: f64) -> f64 {
+    (1.0 - queue_s / DRAIN_S).max(DRAIN_LEAST)
 }

@@ -73,10 +73,8 @@ impl Relief {
         false
     }
 
-    /// A try is made, because of this or not.
-    pub(super) fn used(&mut self, view: &View, because: bool) {
-        if because {
-            (self.rate, self.not_before) = (0.0, view.now + PAUSE);
-        }
+    /// A try is made because of it: what is usual is learnt anew.
+    pub(super) fn acted_on(&mut self, view: &View) {
+        (self.rate, self.not_before) = (0.0, view.now + PAUSE);
     }
 }
