@@ -136,6 +136,9 @@ impl<B: Board> Daemon<B> {
         self.lap(Stage::Probe);
         self.actuate(clock.now);
         self.lap(Stage::Router);
+        if due.is_some() {
+            self.book(clock.now);
+        }
         self.keep(clock);
         self.serve(clock, due.is_some());
         self.alert(clock, due.is_some());
@@ -181,13 +184,11 @@ impl<B: Board> Daemon<B> {
         let acts = self.reach.acts(now);
         let (events, actuator) = (&mut self.events, &mut self.actuator);
         let mut tell = |kind| events.push(Event { at: now, kind });
-        let (stage, took) = self.watch.slowest();
-        self.watch.cycle(now);
+        let (stage, took) = self.watch.cycle();
         let (mut loaded, mut curious) = (false, false);
         for wan in &mut self.wans {
             let stats = actuator.statistics(wan.id);
             let verdict = wan.cycle(now, stats, acts, &mut tell);
-            self.watch.book(wan.id, wan, now, stats);
             loaded |= wan.is_loaded(now, stats);
             curious |= verdict.curious;
             if wan.has_measured() {
@@ -208,6 +209,14 @@ impl<B: Board> Daemon<B> {
         self.heavy = None;
         self.counters.cycles += 1;
         self.counters.missed += u64::from(missed);
+    }
+
+    /// Books the cycle that began at `now`, when nothing waits for it any more.
+    fn book(&mut self, now: Instant) {
+        self.watch.book_cycle(now);
+        for wan in &self.wans {
+            self.watch.book_wan(wan.id, wan, now, self.actuator.statistics(wan.id));
+        }
     }
 
     /// Sends the probes that are due.

@@ -70,6 +70,16 @@ impl<B: Board> Daemon<B> {
             late.quantile(990).as_micros(),
             late.longest().as_micros(),
         );
+        let served = self.served();
+        log::info!(
+            "endpoint: {} clients, {} requests, {} refused, {} shed; {} bytes at most in one wake-up, {} datagrams",
+            served.clients,
+            served.requests,
+            served.refused,
+            served.shed,
+            served.most,
+            self.counters.most_datagrams,
+        );
         self.log_wans(log::Level::Info);
         self.log_pairs(log::Level::Info);
         let skip = self.events.iter().count().saturating_sub(DUMPED_EVENTS);

@@ -29,8 +29,9 @@ pub(super) struct Watch {
     pub(super) error: Option<RouterError>,
     /// Requests and connections that failed since the last good answer.
     pub(super) failures: u32,
-    /// Time of each stage since the last cycle.
+    /// Time of each stage since the last cycle began, and of the cycle before.
     spent: [Duration; Stage::ALL.len()],
+    last: [Duration; Stage::ALL.len()],
     lap: Instant,
     last_cycle: Option<Instant>,
     stall: (Instant, Duration),
@@ -48,6 +49,7 @@ impl Watch {
             error: None,
             failures: 0,
             spent: [Duration::ZERO; Stage::ALL.len()],
+            last: [Duration::ZERO; Stage::ALL.len()],
             lap: Instant::ZERO,
             last_cycle: None,
             stall: (now, Duration::ZERO),
@@ -71,22 +73,23 @@ impl Watch {
         self.lap = stopwatch;
     }
 
-    /// What has taken longest since the last cycle began, and for how long.
-    pub(super) fn slowest(&self) -> (Stage, Duration) {
-        let stages = Stage::ALL.into_iter().zip(self.spent);
+    /// A cycle begins. Returns what of the last one took longest, and for how long.
+    pub(super) fn cycle(&mut self) -> (Stage, Duration) {
+        self.last = core::mem::take(&mut self.spent);
+        let stages = Stage::ALL.into_iter().zip(self.last);
         stages.fold((Stage::Receive, Duration::ZERO), |most, this| if this.1 > most.1 { this } else { most })
     }
 
-    /// A cycle begins: what the last one has taken is booked.
-    pub(super) fn cycle(&mut self, now: Instant) {
+    /// Books what the last cycle has taken: in the slack of the one that began at `now`.
+    pub(super) fn book_cycle(&mut self, now: Instant) {
         let gap = self.last_cycle.map_or(Duration::ZERO, |last| now.since(last));
         if gap >= self.stall.1 || now.since(self.stall.0) > STALL_TOLD {
             self.stall = (now, gap);
         }
         if self.last_cycle.replace(now).is_some() {
-            self.work.record(self.spent.iter().fold(Duration::ZERO, |sum, spent| sum + *spent));
-            for (spread, spent) in self.stages.iter_mut().zip(&mut self.spent) {
-                spread.record(core::mem::take(spent));
+            self.work.record(self.last.iter().fold(Duration::ZERO, |sum, spent| sum + *spent));
+            for (spread, spent) in self.stages.iter_mut().zip(self.last) {
+                spread.record(spent);
             }
         }
     }
@@ -96,8 +99,8 @@ impl Watch {
         self.stall.1
     }
 
-    /// One cycle of one WAN.
-    pub(super) fn book(&mut self, id: WanId, wan: &Wan, now: Instant, stats: Option<&LinkStats>) {
+    /// Books one cycle of one WAN.
+    pub(super) fn book_wan(&mut self, id: WanId, wan: &Wan, now: Instant, stats: Option<&LinkStats>) {
         let (Some((sample, verdict)), Some(watch)) = (&wan.last, self.wans.get_mut(id.index())) else { return };
         if let Some(rtt) = sample.rtt.filter(|_| sample.renewed) {
             watch.rtt.record(Duration::from_secs_f64(rtt.get() / 1e3));

@@ -5,12 +5,15 @@
 //! cost us the reply.
 
 use crate::types::{
-    Bitrate, Duration, Menu, QueueCounters, QueueRow, RouterError, RouterInfo, Row, SwitchRow, SwitchTable, Table,
-    Text, Verbatim,
+    Bitrate, Duration, Menu, QueueCounters, QueueId, QueueRow, RouterError, RouterInfo, Row, SwitchRow, SwitchTable,
+    Table, Text, Verbatim,
 };
 use core::fmt;
+use core::str::FromStr;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// Longest single object that is accepted. A queue with all members and a long comment has
 /// about 900 bytes; `/system/resource` about 700.
@@ -145,192 +148,152 @@ fn clean(object: &mut [u8]) {
     }
 }
 
-/// A member's value as text, whatever JSON type the router chose: strings, but also bare numbers
-/// and booleans. Text beyond `N` bytes is marked, so that it equals nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Field<const N: usize>(Text<N>);
+/// Most members of an object that are looked at. Queues have up to some 40; those beyond are not seen.
+const MEMBERS: usize = 64;
 
-impl<'de, const N: usize> Deserialize<'de> for Field<N> {
+/// The members of an object as they stand in it, name and value. Nothing is copied before it is asked for: a reader
+/// generated for every member would be 8 kB of code, fetched into cold caches twice a second.
+struct Members<'a>(heapless::Vec<(&'a str, &'a str), MEMBERS>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor)
+        deserializer.deserialize_map(MembersVisitor).map(Members)
     }
 }
 
-impl<const N: usize> Field<N> {
-    fn new(value: fmt::Arguments<'_>) -> Self {
-        let mut text = Truncating(Text::new());
-        let _ = fmt::Write::write_fmt(&mut text, value);
-        Self(text.0)
-    }
-}
+struct MembersVisitor;
 
-/// Text that takes what fits and marks its end when something did not.
-struct Truncating<const N: usize>(Text<N>);
-
-impl<const N: usize> fmt::Write for Truncating<N> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        for c in s.chars() {
-            if self.0.push(c).is_err() {
-                self.0.pop();
-                let _ = self.0.push(char::from(REPLACEMENT));
-                return Err(fmt::Error);
-            }
-        }
-        Ok(())
-    }
-}
-
-struct FieldVisitor<const N: usize>;
-
-impl<'de, const N: usize> Visitor<'de> for FieldVisitor<N> {
-    type Value = Field<N>;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = heapless::Vec<(&'de str, &'de str), MEMBERS>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, number or boolean")
+        f.write_str("an object")
     }
 
-    fn visit_str<E>(self, v: &str) -> Result<Field<N>, E> {
-        // Nearly all values are strings that fit: copied as a whole, not letter by letter.
-        Ok(Text::try_from(v).map_or_else(|_| Field::new(format_args!("{v}")), Field))
-    }
-
-    fn visit_bool<E>(self, v: bool) -> Result<Field<N>, E> {
-        Ok(Field::new(format_args!("{v}")))
-    }
-
-    fn visit_u64<E>(self, v: u64) -> Result<Field<N>, E> {
-        Ok(Field::new(format_args!("{v}")))
-    }
-
-    fn visit_i64<E>(self, v: i64) -> Result<Field<N>, E> {
-        Ok(Field::new(format_args!("{v}")))
-    }
-
-    fn visit_f64<E>(self, v: f64) -> Result<Field<N>, E> {
-        Ok(Field::new(format_args!("{v}")))
-    }
-
-    fn visit_unit<E>(self) -> Result<Field<N>, E> {
-        Ok(Field(Text::new()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<N>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field(Text::new()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<N>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Field(Text::new()))
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = heapless::Vec::new();
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let _ = members.push((name.get(), value.get()));
+        }
+        Ok(members)
     }
 }
 
-/// Every member that we read, of any object; what is missing is unset.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct Members {
-    #[serde(rename = ".id")]
-    id: Option<Field<16>>,
-    name: Option<Field<64>>,
-    max_limit: Option<Field<48>>,
-    bytes: Option<Field<48>>,
-    dropped: Option<Field<48>>,
-    queued_bytes: Option<Field<48>>,
-    queued_packets: Option<Field<48>>,
-    disabled: Option<Field<8>>,
-    invalid: Option<Field<8>>,
-    dynamic: Option<Field<8>>,
-    version: Option<Field<32>>,
-    board_name: Option<Field<32>>,
-    uptime: Option<Field<32>>,
-    write_sect_since_reboot: Option<Field<24>>,
-    chain: Option<Field<24>>,
-    comment: Option<Field<96>>,
-    address: Option<Field<96>>,
-    list: Option<Field<64>>,
-    timeout: Option<Field<24>>,
-    rx_byte: Option<Field<24>>,
-    tx_byte: Option<Field<24>>,
-    detail: Option<Field<64>>,
-    message: Option<Field<64>>,
+impl<'a> Members<'a> {
+    fn of(object: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(object).ok()
+    }
+
+    /// A member's value as text, whatever JSON type the router chose: strings, but also bare numbers and booleans.
+    /// `null` is as good as missing; a list or an object is no value that we read.
+    fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        let is_it = |quoted: &str| quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')) == Some(name);
+        let &(_, raw) = self.0.iter().find(|(quoted, _)| is_it(quoted))?;
+        match raw.as_bytes().first()? {
+            b'"' if raw.contains('\\') => serde_json::from_str(raw).ok().map(Cow::Owned),
+            b'"' => raw.get(1..raw.len() - 1).map(Cow::Borrowed),
+            b'n' => None,
+            b'[' | b'{' => Some(Cow::Borrowed("")),
+            _ => Some(Cow::Borrowed(raw)),
+        }
+    }
+
+    /// The same as text of at most `N` bytes; what is longer is marked at its end, so that it equals nothing.
+    fn text<const N: usize>(&self, name: &str) -> Option<Text<N>> {
+        self.get(name).map(|value| {
+            // Nearly all values fit: copied as a whole, not letter by letter.
+            Text::try_from(&*value).unwrap_or_else(|_| marked(&value))
+        })
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.get(name)?.parse().ok()
+    }
+
+    /// `true` and `yes` are true; everything else, and what is missing, is false.
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name).as_deref(), Some("true" | "yes"))
+    }
+
+    fn id(&self) -> Option<QueueId> {
+        self.text(".id").filter(|id| is_id(id))
+    }
 }
 
-fn members(object: &[u8]) -> Option<Members> {
-    serde_json::from_slice(object).ok()
+/// What fits of a text, and at its end the mark.
+fn marked<const N: usize>(value: &str) -> Text<N> {
+    let mut text = Text::new();
+    for c in value.chars() {
+        if text.push(c).is_err() {
+            break;
+        }
+    }
+    text.pop();
+    let _ = text.push(char::from(REPLACEMENT));
+    text
 }
 
 /// A queue of `menu`, or `None` when the object is something else.
 #[must_use]
 pub fn queue(object: &[u8], menu: Menu) -> Option<QueueRow> {
-    let m = members(object)?;
-    let (id, name) = (m.id.map(|f| f.0).filter(|id| is_id(id))?, m.name?.0);
+    let m = Members::of(object)?;
+    let (id, name) = (m.id()?, m.text("name")?);
     // Every queue has a limit, if only 0; a body without belongs to another menu.
-    let max_limit: Verbatim = m.max_limit?.0;
+    let max_limit: Verbatim = m.text("max-limit")?;
     let limits = match menu {
         Menu::Tree => rate(&max_limit).map(|r| [r, r]),
         Menu::Simple => max_limit.split_once('/').and_then(|(up, down)| Some([rate(down)?, rate(up)?])),
     }?;
-    let number = |field: &Option<Field<48>>| pair(field.as_ref().map_or("", |f| f.0.as_str()), menu);
-    let (bytes, dropped) = (number(&m.bytes), number(&m.dropped));
-    let (queued_bytes, queued_packets) = (number(&m.queued_bytes), number(&m.queued_packets));
+    let [bytes, dropped, queued_bytes, queued_packets] = ["bytes", "dropped", "queued-bytes", "queued-packets"]
+        .map(|name| pair(m.get(name).as_deref().unwrap_or_default(), menu));
     let counters = [0, 1].map(|i| QueueCounters {
         bytes: bytes[i],
         dropped: dropped[i],
         queued_bytes: queued_bytes[i],
         queued_packets: queued_packets[i],
     });
-    let flag = |field: Option<Field<8>>| field.is_some_and(|f| is_true(&f.0));
-    Some(QueueRow {
-        menu,
-        id,
-        name,
-        max_limit,
-        limits,
-        counters,
-        disabled: flag(m.disabled),
-        invalid: flag(m.invalid),
-        dynamic: flag(m.dynamic),
-    })
+    let [disabled, invalid, dynamic] = ["disabled", "invalid", "dynamic"].map(|name| m.flag(name));
+    Some(QueueRow { menu, id, name, max_limit, limits, counters, disabled, invalid, dynamic })
 }
 
 /// A rule or an entry of `table`, or `None` when the object is something else.
 #[must_use]
 pub fn switch(object: &[u8], table: &SwitchTable) -> Option<SwitchRow> {
-    let m = members(object)?;
+    let m = Members::of(object)?;
+    let chain = m.get("chain");
     let key = match table {
         // Every rule has a chain; few have a comment.
-        SwitchTable::Mangle { .. } => m.chain.as_ref().map(|_| m.comment.map(|f| f.0).unwrap_or_default()),
-        SwitchTable::List { name, .. } => m.list.filter(|list| list.0 == *name).and_then(|_| m.address.map(|f| f.0)),
+        SwitchTable::Mangle { .. } => chain.as_ref().map(|_| m.text("comment").unwrap_or_default()),
+        SwitchTable::List { name, .. } => m.get("list").filter(|list| **list == **name).and_then(|_| m.text("address")),
     }?;
-    let flag = |field: Option<Field<8>>| field.is_some_and(|f| is_true(&f.0));
     Some(SwitchRow {
-        id: m.id.map(|f| f.0).filter(|id| is_id(id))?,
+        id: m.id()?,
         key,
-        prerouting: m.chain.is_none_or(|chain| chain.0 == "prerouting"),
-        disabled: flag(m.disabled),
-        invalid: flag(m.invalid),
-        dynamic: flag(m.dynamic),
-        timeout: m.timeout.and_then(|f| duration(&f.0)),
+        prerouting: chain.is_none_or(|chain| chain == "prerouting"),
+        disabled: m.flag("disabled"),
+        invalid: m.flag("invalid"),
+        dynamic: m.flag("dynamic"),
+        timeout: m.get("timeout").and_then(|text| duration(&text)),
     })
 }
 
 /// `/system/resource`, or `None` when the object is something else.
 #[must_use]
 pub fn resource(object: &[u8]) -> Option<RouterInfo> {
-    let m = members(object)?;
+    let m = Members::of(object)?;
     Some(RouterInfo {
-        version: m.version?.0,
-        board: m.board_name.map(|f| f.0).unwrap_or_default(),
-        uptime: m.uptime.and_then(|f| duration(&f.0)),
-        sectors_written: m.write_sect_since_reboot.and_then(|f| f.0.parse().ok()),
+        version: m.text("version")?,
+        board: m.text("board-name").unwrap_or_default(),
+        uptime: m.get("uptime").and_then(|text| duration(&text)),
+        sectors_written: m.number("write-sect-since-reboot"),
     })
 }
 
 /// Byte counters (received, transmitted) of the interface called `name`.
 #[must_use]
 pub fn interface(object: &[u8], name: &str) -> Option<(u64, u64)> {
-    let m = members(object)?;
-    (m.name?.0 == name).then_some((m.rx_byte?.0.parse().ok()?, m.tx_byte?.0.parse().ok()?))
+    let m = Members::of(object)?;
+    (m.get("name")? == name).then_some((m.number("rx-byte")?, m.number("tx-byte")?))
 }
 
 /// A row of `table`, or `None` when the object is something else.
@@ -361,18 +324,13 @@ pub const DETAILS: [(&str, RouterError); 7] = [
 /// What RouterOS says of an error: `detail`, or `message` where there is no detail.
 #[must_use]
 pub fn error_detail(object: &[u8]) -> Option<Text<64>> {
-    let m = members(object)?;
-    m.detail.or(m.message).map(|f| f.0)
+    let m = Members::of(object)?;
+    m.text("detail").or_else(|| m.text("message"))
 }
 
 /// Ids become a part of a path, so one that could end it is none; RouterOS's are `*` and digits.
 fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b == b'*' || b.is_ascii_alphanumeric())
-}
-
-/// `true` and `yes` are true; everything else, and what is missing, is false.
-fn is_true(text: &str) -> bool {
-    matches!(text, "true" | "yes")
 }
 
 /// A counter of download and upload: simple queues list upload first, the tree has one number.

@@ -1,11 +1,13 @@
 //! `make bench`: prints every figure that the daemon promises, beside its goal. Nothing here fails
 //! because a machine is slow; exact counts are asserted in tests/allocations.rs.
 //!
-//! `--json` prints JSON instead of a table. `WANCTL_BENCH_SECONDS` shortens the runs in real time
-//! (60 by default).
+//! `own`, `live`, `crowd`, `count` and `rest` are its parts; those named are made, or all of them. `--json` prints JSON
+//! instead of a table. `WANCTL_BENCH_SECONDS` shortens the runs in real time (60 by default).
 #![allow(clippy::expect_used, clippy::cast_precision_loss, missing_docs)]
 
 mod count;
+#[path = "../common/crowd.rs"]
+mod crowd;
 mod figures;
 mod live;
 #[path = "../common/meter.rs"]
@@ -24,6 +26,11 @@ static ALLOCATOR: meter::CountingAllocator = meter::CountingAllocator;
 
 /// `wanctl` as `cargo build --release` makes it.
 const RELEASE: &str = env!("CARGO_BIN_EXE_wanctl");
+
+/// The parts of the bench; those that are named are made, or all.
+const PARTS: [&str; 5] = ["own", "live", "crowd", "count", "rest"];
+
+const NO_DIST: &str = "the dist build: cargo build --profile dist --no-default-features";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,12 +61,39 @@ fn main() {
     let scratch = std::env::temp_dir().join(format!("wanctl-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).expect("a directory for files");
     let mut figures = Figures::default();
-    own::measure(&mut figures);
-    own::cold(&mut figures);
-    live::metered(&mut figures, &scratch, seconds.div_ceil(3));
+    let named: Vec<&str> = PARTS.into_iter().filter(|part| arguments.iter().any(|a| a == part)).collect();
+    for part in if named.is_empty() { PARTS.to_vec() } else { named } {
+        match part {
+            "own" => {
+                own::measure(&mut figures);
+                own::cold(&mut figures);
+                live::metered(&mut figures, &scratch, seconds.div_ceil(3));
+            }
+            "live" => processes(&mut figures, &scratch, seconds),
+            "crowd" => match dist() {
+                Some(binary) => live::stormed(&mut figures, &scratch, &binary, seconds.div_ceil(3)),
+                None => figures.missing(NO_DIST),
+            },
+            "count" => count::measure(&mut figures, &scratch),
+            _ => {
+                own::quiet_day(&mut figures);
+                sizes(&mut figures);
+            }
+        }
+    }
+    let _ = std::fs::remove_dir_all(&scratch);
+    if arguments.iter().any(|a| a == "--json") {
+        println!("{}", figures.json());
+    } else {
+        println!("{}", figures.table());
+    }
+}
+
+/// `wanctl run` as a process of its own.
+fn processes(figures: &mut Figures, scratch: &Path, seconds: u64) {
     figures.group("wanctl run, release build, as a process of its own, real time");
     let plain = Case { history: "small", is_watched: false, goal: None, cycle: CYCLE };
-    live::program(&mut figures, &scratch, Path::new(RELEASE), seconds, &plain);
+    live::program(figures, scratch, Path::new(RELEASE), seconds, &plain);
     let mut shares = Vec::new();
     for (title, case) in [
         (
@@ -74,21 +108,12 @@ fn main() {
     ] {
         figures.group(title);
         match dist() {
-            Some(binary) => shares.push(live::program(&mut figures, &scratch, &binary, seconds, &case)),
-            None => figures.missing("the dist build: cargo build --profile dist --no-default-features"),
+            Some(binary) => shares.push(live::program(figures, scratch, &binary, seconds, &case)),
+            None => figures.missing(NO_DIST),
         }
     }
     if let [_, Some(alone), Some(watched)] = shares[..] {
         figures.judge("more CPU than without them", (watched / alone - 1.0) * 100.0, "%", 10.0);
-    }
-    count::measure(&mut figures, &scratch);
-    own::quiet_day(&mut figures);
-    sizes(&mut figures);
-    let _ = std::fs::remove_dir_all(&scratch);
-    if arguments.iter().any(|a| a == "--json") {
-        println!("{}", figures.json());
-    } else {
-        println!("{}", figures.table());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon in real time: real ICMP to the kernel's own loopback addresses, a RouterOS double
 //! behind real TLS in another thread or process, real files.
 
+use crate::crowd::Crowd;
 use crate::figures::{Figures, float, quantile};
 use crate::meter::{Cycle, Metered, allocations};
 use crate::own::{report, us};
@@ -8,7 +9,7 @@ use crate::two_wans::{CYCLE, Load, parse, queues, text, world};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -307,6 +308,72 @@ impl Drop for Running {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Pairs of runs under a crowd.
+const PAIRS: u64 = 5;
+
+/// What one run under a crowd showed: lateness of the wake-ups at the median and 99 %, ms; cycles missed; share of a core.
+type Stormed = [f64; 4];
+
+/// The same under two hundred hostile clients, who cost the machine whatever they do: so runs come in pairs, once with the
+/// crowd before a port where nobody takes anybody in, and once before ours.
+pub fn stormed(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) {
+    figures.group("200 hostile clients, at another port (a socket nobody serves) and at ours, in pairs");
+    if let Err(why) = try_stormed(figures, scratch, binary, seconds) {
+        figures.missing(format!("lateness under hostile clients: {why}"));
+    }
+}
+
+fn try_stormed(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) -> Result<(), String> {
+    let nobody = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    let deaf = nobody.local_addr().map_err(|e| e.to_string())?;
+    let ours: SocketAddr = LISTEN.parse().map_err(|_| "no address")?;
+    let (mut elsewhere, mut here, mut most) = (Vec::new(), Vec::new(), 0.0_f64);
+    for pair in 0..PAIRS {
+        for (at, runs) in [(deaf, &mut elsewhere), (ours, &mut here)] {
+            let (run, bytes) = storm(scratch, binary, at, pair, seconds)?;
+            runs.push(run);
+            most = most.max(bytes);
+        }
+    }
+    let middle = |runs: &[Stormed], i: usize| {
+        let mut values: Vec<f64> = runs.iter().map(|run| run[i]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    for (i, (what, unit)) in
+        [("lateness, median", "ms"), ("lateness, 99 %", "ms"), ("cycles missed", ""), ("CPU share of one core", "%")]
+            .into_iter()
+            .enumerate()
+    {
+        figures.tell(format!("{what}, at another port (middle of {PAIRS})"), middle(&elsewhere, i), unit);
+        figures.tell(format!("{what}, at ours (middle of {PAIRS})"), middle(&here, i), unit);
+    }
+    // Bins of an eighth; and a twentieth of a millisecond is a thousandth of a cycle.
+    let more = middle(&here, 1) - middle(&elsewhere, 1);
+    figures.judge("more lateness at 99 % than with the crowd elsewhere", more, "ms", 0.05);
+    figures.judge("bytes moved in one wake-up, most", most, "", 4_096.0);
+    Ok(())
+}
+
+fn storm(scratch: &Path, binary: &Path, at: SocketAddr, seed: u64, seconds: u64) -> Result<(Stormed, f64), String> {
+    let server = router().map_err(|e| e.to_string())?;
+    let case = Case { history: "small", is_watched: false, goal: None, cycle: crate::two_wans::CYCLE };
+    let mut running = Running::start(&server, scratch, binary, &case)?;
+    thread::sleep(SETTLE);
+    let crowd = Crowd::start(at, seed + 1);
+    let (from, began) = (running.spent()?[0], Instant::now());
+    thread::sleep(Duration::from_secs(seconds));
+    let share = (running.spent()?[0] - from) / began.elapsed().as_secs_f64() * 100.0;
+    let log = running.report()?;
+    crowd.end();
+    let number =
+        |what: &str| number_before(&log, what).ok_or_else(|| format!("nothing before {what} in its log:\n{log}"));
+    let late = [" us late (median)", " us (99 %)"].map(number);
+    let [median, most_late] = late;
+    let run = [median? / 1e3, most_late? / 1e3, number(" missed; they")?, share];
+    Ok((run, number(" bytes at most in one wake-up")?))
 }
 
 /// Time between two looks at how far it is.

@@ -19,7 +19,8 @@ const NAMES: [(Stage, &str); STAGES] = [
     (Stage::Replies, "replies -> measure"),
     (Stage::SampleDecide, "sample, decide, want"),
     (Stage::Probes, "probes"),
-    (Stage::Router, "actuate, routeros, log"),
+    (Stage::Router, "actuate, routeros"),
+    (Stage::Observe, "beside it: history, log, state, endpoint"),
 ];
 
 /// Time by stage, allocations, requests.
@@ -45,7 +46,7 @@ pub fn measure(figures: &mut Figures) {
     figures.judge(format!("in {writes} changes of a limit (PATCH)"), float(own), "", 0.0);
     figures.group("under bulk transfers in both directions of both lines, virtual time");
     let record = &mut d.board().record;
-    let mut total: Vec<u64> = record.cycles.iter().map(Cycle::total).collect();
+    let mut total: Vec<u64> = record.cycles.iter().map(Cycle::control).collect();
     figures.judge("own computation per cycle, median", us(quantile(&mut total, 500)), "us", 20.0);
     figures.judge("own computation per cycle, 99 %", us(quantile(&mut total, 990)), "us", 60.0);
     figures.tell("own computation per cycle, longest", us(quantile(&mut total, 1000)), "us");
@@ -68,16 +69,19 @@ pub fn cold(figures: &mut Figures) {
 
 /// The figures of a steady run.
 pub fn report(figures: &mut Figures, record: &mut Record) {
-    let mut total: Vec<u64> = record.cycles.iter().map(Cycle::total).collect();
-    figures.judge("all, median", us(quantile(&mut total, 500)), "us", 20.0);
-    figures.judge("all, 99 %", us(quantile(&mut total, 990)), "us", 60.0);
-    figures.tell("all, longest", us(quantile(&mut total, 1000)), "us");
+    let mut control: Vec<u64> = record.cycles.iter().map(Cycle::control).collect();
+    figures.judge("measure + decide + actuate, median", us(quantile(&mut control, 500)), "us", 20.0);
+    figures.judge("measure + decide + actuate, 99 %", us(quantile(&mut control, 990)), "us", 60.0);
+    figures.tell("measure + decide + actuate, longest", us(quantile(&mut control, 1000)), "us");
     for (stage, name) in NAMES {
         let mut part: Vec<u64> = record.cycles.iter().map(|c| c.own[stage as usize]).collect();
         let [median, most] = [500, 990].map(|permille| us(quantile(&mut part, permille)));
         figures.tell(format!("{name}, median"), median, "us");
         figures.tell(format!("{name}, 99 %"), most, "us");
     }
+    let mut total: Vec<u64> = record.cycles.iter().map(Cycle::total).collect();
+    figures.tell("all of it, median", us(quantile(&mut total, 500)), "us");
+    figures.tell("all of it, 99 %", us(quantile(&mut total, 990)), "us");
     let cycles = float(record.cycles.len().max(1) as u64);
     let mean = |part: fn(&Cycle) -> u32| record.cycles.iter().map(|c| f64::from(part(c))).sum::<f64>() / cycles;
     figures.tell("wake-ups", mean(|c| c.wakes), "per cycle");

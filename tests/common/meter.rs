@@ -101,12 +101,14 @@ pub enum Stage {
     SampleDecide,
     /// Choosing and booking probes.
     Probes,
-    /// Actuate and routeros: requests, answers, log.
+    /// Actuate and routeros: requests and answers.
     Router,
+    /// Histograms, history, log, state, endpoint: what comes when the control is done.
+    Observe,
 }
 
 /// How many stages there are.
-pub const STAGES: usize = 4;
+pub const STAGES: usize = 5;
 
 /// More than the caches of a machine hold together, for all that a virtual one gets of it.
 const CACHES: usize = 64 << 20;
@@ -118,6 +120,8 @@ enum Call {
     Receive,
     Send,
     Link,
+    /// The stopwatch was read behind the link: what follows in this wake-up is no control.
+    Done,
 }
 
 /// One cycle: everything between two beats, however many wake-ups that takes.
@@ -140,6 +144,11 @@ pub struct Cycle {
 }
 
 impl Cycle {
+    /// Own time of measure, decide and actuate.
+    pub fn control(&self) -> u64 {
+        self.total() - self.own[Stage::Observe as usize]
+    }
+
     /// Own time of all stages.
     pub fn total(&self) -> u64 {
         self.own.iter().sum()
@@ -235,7 +244,9 @@ impl<B: Board> Metered<B> {
         let side = SIDE.replace(if SIDE.get() == Side::Off { Side::Off } else { Side::Board });
         let result = board_work(|| work(&mut self.inner));
         SIDE.set(side);
-        self.last = call;
+        if self.last != Call::Done || call == Call::Wake {
+            self.last = call;
+        }
         if let Some(entered) = entered {
             let now = Stopwatch::now();
             self.current.board += nanos(now - entered);
@@ -254,6 +265,7 @@ impl<B: Board> Metered<B> {
             (Call::Wake | Call::Receive, _) => Stage::SampleDecide,
             (Call::Send, _) => Stage::Probes,
             (Call::Link, _) => Stage::Router,
+            (Call::Done, _) => Stage::Observe,
         };
         self.current.own[stage as usize] += spent;
         self.current.calls += 1;
@@ -425,6 +437,11 @@ impl<B: Board> Board for Metered<B> {
 
     fn hook_close(&mut self) {
         self.outside(Call::Link, Board::hook_close);
+    }
+
+    fn stopwatch(&mut self) -> Instant {
+        let call = if self.last == Call::Link { Call::Done } else { self.last };
+        self.outside(call, Board::stopwatch)
     }
 
     fn signal(&mut self) -> Option<Signal> {

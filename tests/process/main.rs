@@ -4,6 +4,7 @@
 
 mod alerts;
 mod calibrate;
+#[path = "../common/crowd.rs"]
 mod crowd;
 mod exit;
 mod house;
@@ -19,3 +20,4 @@ mod rights;
 mod service;
 mod start;
 mod state;
+mod storm;

@@ -156,9 +156,10 @@ impl Server {
 
     /// Serves whoever is there, within one wake-up's bounds. Returns whether somebody was.
     pub fn serve(&mut self, now: Instant, carrier: &mut dyn Carrier, facts: &dyn Facts) -> bool {
-        if let Some(place) = carrier.accept()
-            && let Some(client) = self.clients.get_mut(place)
-        {
+        // As many as there are places: behind a storm, those who have gone while they waited are let in to be shed.
+        for _ in 0..CLIENTS {
+            let Some(place) = carrier.accept() else { break };
+            let Some(client) = self.clients.get_mut(place) else { break };
             client.begin(now, false);
             self.taken |= 1 << place;
             self.counters.clients += 1;
