@@ -1,7 +1,14 @@
-//! Transfers made to fill a line, on threads of their own: plain HTTP, for `calibrate`.
+//! Transfers made to fill a line, on threads of their own: HTTP, plain or over TLS, for `calibrate`.
+//!
+//! Nothing that goes over them is secret, and nothing that comes is used: whoever answers will do. So the certificate is
+//! not judged, only whether the handshake is signed with its key.
 
 use super::echo::bind;
+use super::stream::Stream;
+use super::sys::is_wait;
+use super::tls::Tls;
 use crate::board::ProbeSource;
+use core::fmt::Display;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
@@ -19,6 +26,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// What is uploaded in one request before the next one.
 const BODY: u64 = 1 << 32;
 
+/// Of so many different bytes, sent again and again.
+const NOISE: usize = 1 << 16;
+
 /// What is to be transferred.
 #[derive(Clone, Debug)]
 pub struct Transfer {
@@ -28,10 +38,20 @@ pub struct Transfer {
     pub source: ProbeSource,
     /// Value of the `Host` header.
     pub host: String,
+    /// Name or address of the server for TLS; `None` for plain HTTP.
+    pub tls: Option<String>,
     /// Path and query.
     pub path: String,
     /// Away from us (POST) instead of towards us (GET).
     pub upload: bool,
+}
+
+impl Transfer {
+    /// Scheme and host, for messages.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.host)
+    }
 }
 
 /// Transfers that run until this is dropped.
@@ -46,19 +66,27 @@ impl Load {
     #[must_use]
     pub fn start(transfer: &Transfer, count: usize) -> Self {
         let load = Self { stop: Arc::default(), fault: Arc::default() };
+        let tls = match transfer.tls.as_deref().map(Tls::with_anybody).transpose() {
+            Ok(tls) => tls,
+            Err(bad) => {
+                blame(&load.fault, transfer, &bad);
+                return load;
+            }
+        };
         for _ in 0..count {
-            let (transfer, stop, fault) = (transfer.clone(), Arc::clone(&load.stop), Arc::clone(&load.fault));
+            let (what, tls) = (transfer.clone(), tls.clone());
+            let (stop, fault) = (Arc::clone(&load.stop), Arc::clone(&load.fault));
             let transfers = move || {
                 while !stop.load(Ordering::Relaxed) {
-                    if let Err(error) = run(&transfer, &stop) {
-                        blame(&fault, &error);
+                    if let Err(error) = run(&what, tls.as_ref(), &stop) {
+                        blame(&fault, &what, &error);
                         std::thread::sleep(LOOK);
                     }
                 }
             };
             // The machine may have no more threads; fewer transfers are better than a panic.
             if let Err(error) = std::thread::Builder::new().spawn(transfers) {
-                blame(&load.fault, &error);
+                blame(&load.fault, transfer, &error);
             }
         }
         load
@@ -78,12 +106,17 @@ impl Drop for Load {
     }
 }
 
-fn blame(fault: &Mutex<Option<String>>, error: &io::Error) {
-    *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+fn blame(fault: &Mutex<Option<String>>, transfer: &Transfer, error: &dyn Display) {
+    let told = format!("{}: {error}", transfer.origin());
+    *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
 }
 
-fn run(transfer: &Transfer, stop: &AtomicBool) -> io::Result<()> {
-    let mut stream = connect(transfer)?;
+fn run(transfer: &Transfer, tls: Option<&Tls>, stop: &AtomicBool) -> io::Result<()> {
+    let socket = connect(transfer).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => io::Error::other(format!("{error}; right would be a port that listens")),
+        _ => error,
+    })?;
+    let mut stream = Stream::open(socket, tls, stop)?;
     let Transfer { host, path, upload, .. } = transfer;
     let end = "User-Agent: wanctl\r\nConnection: close\r\n\r\n";
     if *upload {
@@ -109,15 +142,14 @@ fn connect(transfer: &Transfer) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn is_wait(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-}
-
-fn receive(stream: &mut TcpStream, stop: &AtomicBool) -> io::Result<()> {
+fn receive(stream: &mut Stream, stop: &AtomicBool) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 17];
     let mut is_head = true;
     while !stop.load(Ordering::Relaxed) {
         match stream.read(&mut buffer) {
+            Ok(0) if is_head => {
+                return Err(io::Error::other("closed without an answer; right would be a web server's port"));
+            }
             Ok(0) => return Ok(()),
             Ok(count) if is_head => {
                 is_head = false;
@@ -131,11 +163,11 @@ fn receive(stream: &mut TcpStream, stop: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-fn send(stream: &mut TcpStream, stop: &AtomicBool) -> io::Result<()> {
+fn send(stream: &mut Stream, stop: &AtomicBool) -> io::Result<()> {
     // Something that nobody on the way can compress.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut noise = Vec::with_capacity(1 << 16);
-    while noise.len() < 1 << 16 {
+    let mut noise = Vec::with_capacity(NOISE);
+    while noise.len() < NOISE {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -159,64 +191,20 @@ fn send(stream: &mut TcpStream, stop: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
+/// Only success is good; anything else comes with what would be right.
 fn good_status(head: &[u8]) -> io::Result<()> {
+    /// How an alert of TLS begins.
+    const ALERT: u8 = 21;
+    if head.first() == Some(&ALERT) {
+        return Err(io::Error::other("TLS is spoken there; right would be https://, or its port for http"));
+    }
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let is_good = line.split(' ').nth(1).is_some_and(|status| status.starts_with('2'));
-    if is_good { Ok(()) } else { Err(io::Error::other(format!("the server says {line}"))) }
+    let right = "right would be an address that answers GET (for upload POST) with 200; redirects are not followed";
+    if is_good { Ok(()) } else { Err(io::Error::other(format!("the server says {line}; {right}"))) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-    use std::time::Instant;
-
-    /// Bytes that pass in one direction until there are a million.
-    fn passed(upload: bool, answer: &'static str) -> (u64, Option<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = listener.local_addr().unwrap();
-        let path = "/big?x=1".to_owned();
-        let transfer = Transfer { to, source: ProbeSource::default(), host: "h".to_owned(), path, upload };
-        let load = Load::start(&transfer, 1);
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut buffer = vec![0; 1 << 16];
-        let count = stream.read(&mut buffer).unwrap();
-        let head = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        assert!(head.starts_with(if upload { "POST /big?x=1 " } else { "GET /big?x=1 " }), "{head}");
-        let mut passed = 0;
-        if upload && !answer.is_empty() {
-            stream.write_all(answer.as_bytes()).unwrap();
-            drop(stream);
-        } else if upload {
-            while passed < 1_000_000 {
-                passed += stream.read(&mut buffer).unwrap() as u64;
-            }
-        } else {
-            stream.write_all(answer.as_bytes()).unwrap();
-            while passed < 1_000_000 && stream.write_all(&buffer).is_ok() {
-                passed += buffer.len() as u64;
-            }
-        }
-        let end = Instant::now() + Duration::from_secs(2);
-        while load.fault().is_none() && Instant::now() < end && passed == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        (passed, load.fault())
-    }
-
-    #[test]
-    fn transfers_run_in_both_directions_and_refusals_are_told() {
-        assert!(passed(true, "").0 >= 1_000_000);
-        assert!(passed(false, "HTTP/1.1 200 OK\r\n\r\n").0 >= 1_000_000);
-        let (_, fault) = passed(true, "HTTP/1.1 405 Method Not Allowed\r\n\r\n");
-        assert!(fault.is_some(), "a refused upload");
-    }
-
-    #[test]
-    fn only_success_is_good() {
-        assert!(good_status(b"HTTP/1.1 206 Partial Content\r\n").is_ok());
-        let told = good_status(b"HTTP/1.1 301 Moved\r\nLocation: x").unwrap_err().to_string();
-        assert_eq!(told, "the server says HTTP/1.1 301 Moved");
-    }
-}
+#[path = "load_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@ pub mod process;
 pub mod resolve;
 mod serve;
 mod stdio;
+mod stream;
 mod sys;
 mod syslog;
 mod tcp;

@@ -2,9 +2,9 @@
 //! literals, /etc/hosts, then one small DNS query at a time with a time limit. The loop never
 //! waits for one: `begin` is for what may take its time.
 
+use super::sys::is_wait;
 use crate::units::Duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 use std::net::UdpSocket;
 use std::time::Instant as StdInstant;
 
@@ -87,8 +87,7 @@ fn ask(server: SocketAddr, host: &str, kind: u16, patience: Duration, stop: &dyn
     loop {
         match socket.recv(&mut answer) {
             Ok(length) => return read_answer(answer.get(..length)?, id, kind),
-            // Nothing yet: a time-out has two names, and a signal interrupts.
-            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => {}
+            Err(e) if is_wait(&e) => {}
             Err(_) => return None,
         }
         if StdInstant::now() >= end || stop() {
@@ -138,7 +137,7 @@ impl Look {
         let mut answer = [0; ANSWER];
         let length = match self.socket.recv(&mut answer) {
             Ok(length) => length,
-            Err(e) if matches!(e.kind(), WouldBlock | Interrupted) => return None,
+            Err(e) if is_wait(&e) => return None,
             Err(_) => return Some(None),
         };
         let found = answer.get(..length).and_then(|bytes| read_answer(bytes, self.id, self.kind));

@@ -51,6 +51,12 @@ pub(super) fn wall_clock() -> WallClock {
     WallClock(clock(libc::CLOCK_REALTIME))
 }
 
+/// Whether an error of a socket with a time-out, or of a non-blocking one, only says that there is nothing yet: a time-out
+/// has two names, and a signal interrupts.
+pub(super) fn is_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -2,7 +2,8 @@
 //!
 //! RouterOS makes certificates without subject-alt-name and with CA:TRUE, which no web verifier
 //! accepts; pinning the SHA-256 fingerprint works for those, and proves more. There is no way to
-//! accept any certificate.
+//! accept any certificate for a router, nor for whoever is sent alerts: [`Trust`] has none. Only
+//! transfers that fill a line may go to anybody ([`Tls::with_anybody`]).
 
 use super::sys;
 use crate::board::{BadTrust, LinkTarget, TlsFault, Trust};
@@ -39,7 +40,7 @@ impl Tls {
         let verifier: Arc<dyn ServerCertVerifier> = match &target.trust {
             Trust::Plain => return Ok(None),
             Trust::Fingerprint(pinned) => Arc::new(Pin {
-                pinned: *pinned,
+                pinned: Some(*pinned),
                 algorithms: provider.signature_verification_algorithms,
                 stranger: Arc::clone(&stranger),
             }),
@@ -50,14 +51,33 @@ impl Tls {
             }
             Trust::Public => verifier(public_roots()?, &provider)?,
         };
-        let name = ServerName::try_from(target.server_name.clone()).map_err(|_| BadTrust::Name)?;
+        Self::with(&target.server_name, provider, verifier, stranger).map(Some)
+    }
+
+    /// With any certificate; the handshake must still be signed with its key. For bytes that are no secret and mean
+    /// nothing, and for nothing else.
+    pub(super) fn with_anybody(host: &str) -> Result<Self, BadTrust> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let stranger = Arc::default();
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Arc::new(Pin { pinned: None, algorithms, stranger: Arc::clone(&stranger) });
+        Self::with(host, provider, verifier, stranger)
+    }
+
+    fn with(
+        host: &str,
+        provider: Arc<CryptoProvider>,
+        verifier: Arc<dyn ServerCertVerifier>,
+        stranger: Arc<Mutex<Option<TlsFault>>>,
+    ) -> Result<Self, BadTrust> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| BadTrust::Name)?;
         let config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
             .with_safe_default_protocol_versions()
             .map_err(|_| BadTrust::Provider)?
-            .dangerous() // only in that the verifier is ours: it is stricter than the usual one
+            .dangerous() // only in that the verifier is ours: for a router it is stricter than the usual one
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        Ok(Some(Self { config: Arc::new(config), name, stranger }))
+        Ok(Self { config: Arc::new(config), name, stranger })
     }
 
     /// What a failure of the handshake means.
@@ -116,7 +136,8 @@ impl TimeProvider for Clock {
 /// handshake must still be signed with its key.
 #[derive(Debug)]
 struct Pin {
-    pinned: [u8; 32],
+    /// `None` for any certificate.
+    pinned: Option<[u8; 32]>,
     algorithms: WebPkiSupportedAlgorithms,
     stranger: Arc<Mutex<Option<TlsFault>>>,
 }
@@ -130,11 +151,12 @@ impl ServerCertVerifier for Pin {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(pinned) = self.pinned else { return Ok(ServerCertVerified::assertion()) };
         let seen = fingerprint(certificate);
-        if seen == self.pinned {
+        if seen == pinned {
             return Ok(ServerCertVerified::assertion());
         }
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(TlsFault::Fingerprint(self.pinned, seen));
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(TlsFault::Fingerprint(pinned, seen));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 

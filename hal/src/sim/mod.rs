@@ -6,7 +6,7 @@
 //! are the exception: they show a world in real time.)
 
 mod board;
-mod certificate;
+pub(crate) mod certificate;
 mod commands;
 mod fault;
 mod fifo;

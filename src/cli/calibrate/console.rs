@@ -32,7 +32,7 @@ impl Console {
         let name = direction.name();
         if let Some(transfer) = &self.transfer {
             let transfer = Transfer { upload: direction == Direction::Upload, ..transfer.clone() };
-            tell(&format!("\n{name}: {TRANSFERS} transfers, http://{}{}", transfer.host, transfer.path));
+            tell(&format!("\n{name}: {TRANSFERS} transfers, {}{}", transfer.origin(), transfer.path));
             self.load = None;
             self.load = Some(Load::start(&transfer, TRANSFERS));
             return;

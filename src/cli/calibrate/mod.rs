@@ -62,7 +62,7 @@ pub(super) fn command(config: Arg) -> Command {
         )
         .arg(
             text("load", "URL").help(
-                "Make the transfers: GET and POST to http://HOST/PATH,\n8 at a time; else you are asked for them",
+                "Make the transfers: GET and POST to URL, http or https,\n8 at a time; else you are asked for them",
             ),
         )
         .arg(
@@ -154,12 +154,9 @@ impl Asked {
             patience: if given("load").is_some() { OWN_PATIENCE } else { PATIENCE },
         };
         let load = given("load").map(|url| {
-            let right = || {
-                format!(
-                    "--load {url}: must be http://HOST[:PORT]/PATH, the address of a big file (https is not spoken)"
-                )
-            };
-            Url::with_path(url).filter(|(url, _)| !url.tls).ok_or_else(right)
+            let right =
+                || format!("--load {url}: must be http://HOST[:PORT]/PATH or https://…, the address of a big file");
+            Url::with_path(url).ok_or_else(right)
         });
         let plot = matches.get_one::<PathBuf>("plot").cloned();
         let restored = if matches.get_flag("failed") { Exit::Failed } else { Exit::Ok };
@@ -175,6 +172,7 @@ impl Asked {
             to: SocketAddr::new(ip, url.port),
             source: wan.source.clone(),
             host: url.host_header(),
+            tls: url.tls.then(|| url.host.clone()),
             path: path.clone(),
             upload: false,
         }))
