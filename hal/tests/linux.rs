@@ -85,6 +85,36 @@ fn loopback_answers_over_both_families_with_kernel_stamps() {
 }
 
 #[test]
+fn a_flood_of_one_family_does_not_keep_back_the_other() {
+    let scratch = Scratch::new("turns");
+    let mut board = scratch.board();
+    open(&mut board, &ProbeSource::default());
+    if board.families(WAN()) != [true, true] {
+        eprintln!(
+            "NOT TESTED (needs ICMP sockets of IPv4 and IPv6): a flood of one family beside replies of the other"
+        );
+        return;
+    }
+    for (flood, other) in [(V4, V6), (V6, V4)] {
+        for sequence in 0..40 {
+            board.send_echo(WAN(), &EchoRequest { to: flood, sequence, token: 1 }).unwrap();
+        }
+        for sequence in [100, 101] {
+            board.send_echo(WAN(), &EchoRequest { to: other, sequence, token: 1 }).unwrap();
+        }
+        let end = board.clock().now + Duration::from_millis(100);
+        while board.clock().now < end {
+            board.wait(end);
+        }
+        let from: Vec<IpAddr> = std::iter::from_fn(|| board.recv_echo(WAN()))
+            .filter_map(|event| if let EchoEvent::Reply(reply) = event { Some(reply.from) } else { None })
+            .collect();
+        assert_eq!(from.len(), 42, "{from:?}");
+        assert_eq!(from[..4].iter().filter(|from| **from == other).count(), 2, "{from:?}");
+    }
+}
+
+#[test]
 fn a_source_address_fixes_the_family_and_must_be_ours() {
     let scratch = Scratch::new("source");
     let mut board = scratch.board();

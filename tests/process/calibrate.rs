@@ -1,6 +1,8 @@
 //! `wanctl calibrate` as a process: the lock, signals, and a kill. (What it finds is tested in virtual time.)
 
 use super::house::{House, ORIGINALS, Program, Wishes, until};
+use std::io::Read;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -47,6 +49,27 @@ fn signals_end_it_and_the_limits_come_back() {
     }
 }
 
+/// (What goes over TLS is tested where a server of TLS can be made.)
+#[test]
+fn it_makes_transfers_over_https_and_a_stop_ends_them_too() {
+    let house = House::new("calibrate-https");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/big", listener.local_addr().unwrap().port());
+    let mut program = Program::start(&mut calibrate(&house, &["--load", &url]), &house.directory);
+    program.until_line(&["download: 8 transfers, ", &url]);
+    let mut clients: Vec<_> = (0..8).map(|_| listener.accept().unwrap().0).collect();
+    for client in &mut clients {
+        let mut hello = [0; 4096];
+        let length = client.read(&mut hello).unwrap();
+        assert_eq!(hello[..2], [22, 3], "a handshake");
+        assert!(hello[..length].windows(9).any(|part| part == b"localhost"), "for its name");
+    }
+    program.signal(libc::SIGTERM);
+    let status = program.ended(Duration::from_secs(2)).expect("within two seconds");
+    assert_eq!(status.code(), Some(130), "{}", program.log());
+    assert_eq!(house.limits(), ORIGINALS, "{}", program.log());
+}
+
 #[test]
 fn killed_it_is_made_good_for_by_the_next_one() {
     let house = House::new("calibrate-kill");
@@ -62,7 +85,7 @@ fn what_is_wrong_with_the_command_line_is_told() {
     let house = House::new("calibrate-words");
     for (arguments, words) in [
         (["--wan", "nonesuch"], ["nonesuch", "cable"]),
-        (["--load", "https://192.0.2.1/file"], ["--load", "http://"]),
+        (["--load", "ftp://192.0.2.1/file"], ["--load", "https://"]),
         (["--max", "10"], ["10", "64k"]),
         (["--only", "sideways"], ["sideways", "upload"]),
     ] {

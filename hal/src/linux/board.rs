@@ -49,7 +49,18 @@ struct Signals {
 struct WanSockets {
     source: ProbeSource,
     echo: [Option<EchoSocket>; 2],
+    /// Which of them is read first the next time.
+    turn: usize,
     tcp: TcpProbes,
+}
+
+impl WanSockets {
+    /// Takes one datagram. The two take turns: what one is flooded with does not keep back what the other has.
+    fn receive(&mut self, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
+        self.turn ^= 1;
+        let order = [self.turn, self.turn ^ 1];
+        order.into_iter().find_map(|family| self.echo[family].as_ref()?.receive(now, clocks))
+    }
 }
 
 /// A Linux machine.
@@ -266,8 +277,7 @@ impl Board for LinuxBoard {
 
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         let now = sys::monotonic();
-        let clocks = self.clocks;
-        let event = self.wans[wan.index()].echo.iter().flatten().find_map(|s| s.receive(now, clocks));
+        let event = self.wans[wan.index()].receive(now, self.clocks);
         if event.is_none() {
             self.unread &= !(1 << wan.index());
         }
