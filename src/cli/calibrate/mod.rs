@@ -62,7 +62,7 @@ pub(super) fn command(config: Arg) -> Command {
         )
         .arg(
             text("load", "URL").help(
-                "Make the transfers: GET and POST to URL, http or https,\n8 at a time; else you are asked for them",
+                "Make the transfers: GET and POST to URL (http, https),\n8 at a time; else you are asked for them",
             ),
         )
         .arg(
