@@ -49,15 +49,15 @@ struct Signals {
 struct WanSockets {
     source: ProbeSource,
     echo: [Option<EchoSocket>; 2],
-    /// Which of them is read first the next time.
+    /// Which of them is read first in this wake-up.
     turn: usize,
     tcp: TcpProbes,
 }
 
 impl WanSockets {
-    /// Takes one datagram. The two take turns: what one is flooded with does not keep back what the other has.
-    fn receive(&mut self, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
-        self.turn ^= 1;
+    /// Takes one datagram. The two take turns from wake-up to wake-up, each of which takes a bounded number: what one is
+    /// flooded with does not keep back what the other has.
+    fn receive(&self, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
         let order = [self.turn, self.turn ^ 1];
         order.into_iter().find_map(|family| self.echo[family].as_ref()?.receive(now, clocks))
     }
@@ -226,6 +226,7 @@ impl Board for LinuxBoard {
             }
         }
         ready.wans = self.unread;
+        self.wans.iter_mut().for_each(|sockets| sockets.turn ^= 1);
         let now = offset();
         self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
         ready
