@@ -102,18 +102,14 @@ fn try_metered(figures: &mut Figures, directory: &Path, seconds: u64) -> Result<
 }
 
 /// `wanctl run` as it is shipped, as a process of its own.
-pub fn program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) -> Option<f64> {
+pub fn program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) {
     let name = binary.display().to_string();
-    match try_program(figures, scratch, binary, seconds, case) {
-        Ok(share) => Some(share),
-        Err(why) => {
-            figures.missing(format!("{name} in real time: {why}"));
-            None
-        }
+    if let Err(why) = try_program(figures, scratch, binary, seconds, case) {
+        figures.missing(format!("{name} in real time: {why}"));
     }
 }
 
-fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) -> Result<f64, String> {
+fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64, case: &Case) -> Result<(), String> {
     let server = router().map_err(|e| e.to_string())?;
     let mut running = Running::start(&server, scratch, binary, case)?;
     let watcher = case.is_watched.then(Watcher::start);
@@ -148,7 +144,7 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     if let Some(watcher) = watcher {
         figures.tell("answers to the page and the scraper", watcher.end(), "");
     }
-    Ok(share(0))
+    Ok(())
 }
 
 /// The number that stands before `what` in the log.
@@ -310,8 +306,46 @@ impl Drop for Running {
     }
 }
 
-/// Pairs of runs under a crowd.
+/// What differs from minute to minute, as the speed of a shared host does, is measured in so many pairs of runs.
 const PAIRS: u64 = 5;
+
+/// What a page that is open and a scraper cost, in pairs of runs without and with them.
+pub fn watched(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u64) {
+    figures.group("a page open and a scrape every 5 s, without and with them in pairs");
+    match (0..PAIRS).map(|_| watched_pair(scratch, binary, seconds)).collect::<Result<Vec<_>, _>>() {
+        Ok(pairs) => {
+            let middle = |of: fn(&[f64; 2]) -> f64| middle(pairs.iter().map(of).collect());
+            figures.tell(format!("CPU share of one core, alone (middle of {PAIRS})"), middle(|p| p[0]), "%");
+            figures.tell(format!("CPU share of one core, watched (middle of {PAIRS})"), middle(|p| p[1]), "%");
+            figures.judge("more CPU, middle of the pairs", middle(|p| (p[1] / p[0] - 1.0) * 100.0), "%", 10.0);
+        }
+        Err(why) => figures.missing(format!("what it costs to be watched: {why}")),
+    }
+}
+
+/// Shares of a core, alone and watched.
+fn watched_pair(scratch: &Path, binary: &Path, seconds: u64) -> Result<[f64; 2], String> {
+    let mut shares = [0.0; 2];
+    for (is_watched, share) in [false, true].into_iter().zip(&mut shares) {
+        let server = router().map_err(|e| e.to_string())?;
+        let case = Case { history: "small", is_watched, goal: None, cycle: crate::two_wans::CYCLE };
+        let running = Running::start(&server, scratch, binary, &case)?;
+        let watcher = is_watched.then(Watcher::start);
+        thread::sleep(SETTLE);
+        let (from, began) = (running.spent()?[0], Instant::now());
+        thread::sleep(Duration::from_secs(seconds));
+        *share = (running.spent()?[0] - from) / began.elapsed().as_secs_f64() * 100.0;
+        if watcher.is_some_and(|watcher| watcher.end() < 1.0) {
+            return Err("the page and the scraper had no answer".to_owned());
+        }
+    }
+    Ok(shares)
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
 
 /// What one run under a crowd showed: lateness of the wake-ups at the median and 99 %, ms; cycles missed; share of a core.
 type Stormed = [f64; 4];
@@ -337,11 +371,7 @@ fn try_stormed(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
             most = most.max(bytes);
         }
     }
-    let middle = |runs: &[Stormed], i: usize| {
-        let mut values: Vec<f64> = runs.iter().map(|run| run[i]).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
+    let middle = |runs: &[Stormed], i: usize| middle(runs.iter().map(|run| run[i]).collect());
     for (i, (what, unit)) in
         [("lateness, median", "ms"), ("lateness, 99 %", "ms"), ("cycles missed", ""), ("CPU share of one core", "%")]
             .into_iter()
