@@ -1,7 +1,7 @@
 # make demo    wanctl at work on a simulated line, for 80 seconds
 # make test    passes the tests (installs what they need)
 # make check   format, lints, documentation
-# make bench   prints every promised figure beside its goal, five minutes (docs/benchmarks.md)
+# make bench   prints every promised figure beside its goal, fourteen minutes (docs/benchmarks.md)
 # make suite   all control laws in all scenarios of tests/scenarios: table, figures and plots in target/suite
 # make soak    the full counts, hours
 # make cake    the test on a real queue with the real CAKE, in user-mode Linux (root, Debian)
