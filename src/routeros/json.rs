@@ -155,16 +155,16 @@ const MEMBERS: usize = 64;
 /// generated for every member would be 8 kB of code, fetched into cold caches twice a second.
 struct Members<'a>(heapless::Vec<(&'a str, &'a str), MEMBERS>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor).map(Members)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = heapless::Vec<(&'de str, &'de str), MEMBERS>;
+    type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let _ = members.push((name.get(), value.get()));
         }
-        Ok(members)
+        Ok(Members(members))
     }
 }
 

@@ -13,6 +13,8 @@ mod live;
 #[path = "../common/meter.rs"]
 mod meter;
 mod own;
+#[path = "../common/report.rs"]
+mod report;
 #[path = "../common/two_wans.rs"]
 mod two_wans;
 
@@ -29,8 +31,6 @@ const RELEASE: &str = env!("CARGO_BIN_EXE_wanctl");
 
 /// The parts of the bench; those that are named are made, or all.
 const PARTS: [&str; 6] = ["own", "live", "watched", "crowd", "count", "rest"];
-
-const NO_DIST: &str = "the dist build: cargo build --profile dist --no-default-features";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -70,11 +70,8 @@ fn main() {
                 live::metered(&mut figures, &scratch, seconds.div_ceil(3));
             }
             "live" => processes(&mut figures, &scratch, seconds),
-            "watched" | "crowd" => match dist() {
-                Some(binary) if part == "crowd" => live::stormed(&mut figures, &scratch, &binary, seconds.div_ceil(3)),
-                Some(binary) => live::watched(&mut figures, &scratch, &binary, seconds.div_ceil(3)),
-                None => figures.missing(NO_DIST),
-            },
+            "watched" => shipped(&mut figures, |f, binary| live::watched(f, &scratch, binary, seconds.div_ceil(3))),
+            "crowd" => shipped(&mut figures, |f, binary| live::stormed(f, &scratch, binary, seconds.div_ceil(3))),
             "count" => count::measure(&mut figures, &scratch),
             _ => {
                 own::quiet_day(&mut figures);
@@ -107,10 +104,15 @@ fn processes(figures: &mut Figures, scratch: &Path, seconds: u64) {
         ),
     ] {
         figures.group(title);
-        match dist() {
-            Some(binary) => live::program(figures, scratch, &binary, seconds, &case),
-            None => figures.missing(NO_DIST),
-        }
+        shipped(figures, |f, binary| live::program(f, scratch, binary, seconds, &case));
+    }
+}
+
+/// Measures what is shipped, or says that it is not there.
+fn shipped(figures: &mut Figures, measure: impl FnOnce(&mut Figures, &Path)) {
+    match dist() {
+        Some(binary) => measure(figures, &binary),
+        None => figures.missing("the dist build: cargo build --profile dist --no-default-features"),
     }
 }
 

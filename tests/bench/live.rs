@@ -5,6 +5,7 @@ use crate::crowd::Crowd;
 use crate::figures::{Figures, float, quantile};
 use crate::meter::{Cycle, Metered, allocations};
 use crate::own::{report, us};
+use crate::report::number_before;
 use crate::two_wans::{CYCLE, Load, parse, queues, text, world};
 use std::fmt::Write as _;
 use std::fs;
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wanctl::config::Config;
 use wanctl::daemon::{Daemon, Setup, Store};
+use wanctl::observe::http::QUANTUM;
 use wanctl_hal::linux::{LinuxBoard, StateDirectory};
 use wanctl_hal::sim::{RouterDouble, RouterServer, RouterSetup, ServerSetup, TlsSetup, World};
 use wanctl_hal::{Board, LinkTarget, Trust};
@@ -123,7 +125,7 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     figures.tell("user, by ticks of 10 ms", share(1), "%");
     figures.tell("system, by ticks of 10 ms", share(2), "%");
     figures.tell("times it went to sleep", (to[3] - from[3]) / took, "per second");
-    let us = |what: &str| number_before(&log, what).ok_or_else(|| format!("no lateness in its log:\n{log}"));
+    let us = |what: &str| number_before(&log, what).map(float).ok_or_else(|| format!("no lateness in its log:\n{log}"));
     figures.tell("lateness of wake-up since the start, median", us(" us late (median)")? / 1e3, "ms");
     figures.judge("lateness of wake-up since the start, 99 %", us(" us (99 %)")? / 1e3, "ms", 1.0);
     figures.tell("lateness of wake-up since the start, longest", us(" us (longest)")? / 1e3, "ms");
@@ -145,13 +147,6 @@ fn try_program(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
         figures.tell("answers to the page and the scraper", watcher.end(), "");
     }
     Ok(())
-}
-
-/// The number that stands before `what` in the log.
-fn number_before(log: &str, what: &str) -> Option<f64> {
-    let end = log.rfind(what)?;
-    let digits = log[..end].rsplit(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
 }
 
 /// Where the programs let others look in.
@@ -282,6 +277,13 @@ impl Running {
         Ok([core, user, system, self.status("voluntary_ctxt_switches:")?])
     }
 
+    /// Its share of one core in so many seconds from now on (%).
+    fn share(&self, seconds: u64) -> Result<f64, String> {
+        let (from, began) = (self.spent()?[0], Instant::now());
+        thread::sleep(Duration::from_secs(seconds));
+        Ok((self.spent()?[0] - from) / began.elapsed().as_secs_f64() * 100.0)
+    }
+
     /// A number of `/proc/PID/status`.
     fn status(&self, key: &str) -> Result<f64, String> {
         let text = self.proc("status")?;
@@ -328,13 +330,11 @@ fn watched_pair(scratch: &Path, binary: &Path, seconds: u64) -> Result<[f64; 2],
     let mut shares = [0.0; 2];
     for (is_watched, share) in [false, true].into_iter().zip(&mut shares) {
         let server = router().map_err(|e| e.to_string())?;
-        let case = Case { history: "small", is_watched, goal: None, cycle: crate::two_wans::CYCLE };
+        let case = Case { history: "small", is_watched, goal: None, cycle: CYCLE };
         let running = Running::start(&server, scratch, binary, &case)?;
         let watcher = is_watched.then(Watcher::start);
         thread::sleep(SETTLE);
-        let (from, began) = (running.spent()?[0], Instant::now());
-        thread::sleep(Duration::from_secs(seconds));
-        *share = (running.spent()?[0] - from) / began.elapsed().as_secs_f64() * 100.0;
+        *share = running.share(seconds)?;
         if watcher.is_some_and(|watcher| watcher.end() < 1.0) {
             return Err("the page and the scraper had no answer".to_owned());
         }
@@ -383,26 +383,23 @@ fn try_stormed(figures: &mut Figures, scratch: &Path, binary: &Path, seconds: u6
     // Bins of an eighth; and a twentieth of a millisecond is a thousandth of a cycle.
     let more = middle(&here, 1) - middle(&elsewhere, 1);
     figures.judge("more lateness at 99 % than with the crowd elsewhere", more, "ms", 0.05);
-    figures.judge("bytes moved in one wake-up, most", most, "", 4_096.0);
+    figures.judge("bytes moved in one wake-up, most", most, "", float(QUANTUM as u64));
     Ok(())
 }
 
 fn storm(scratch: &Path, binary: &Path, at: SocketAddr, seed: u64, seconds: u64) -> Result<(Stormed, f64), String> {
     let server = router().map_err(|e| e.to_string())?;
-    let case = Case { history: "small", is_watched: false, goal: None, cycle: crate::two_wans::CYCLE };
+    let case = Case { history: "small", is_watched: false, goal: None, cycle: CYCLE };
     let mut running = Running::start(&server, scratch, binary, &case)?;
     thread::sleep(SETTLE);
     let crowd = Crowd::start(at, seed + 1);
-    let (from, began) = (running.spent()?[0], Instant::now());
-    thread::sleep(Duration::from_secs(seconds));
-    let share = (running.spent()?[0] - from) / began.elapsed().as_secs_f64() * 100.0;
+    let share = running.share(seconds)?;
     let log = running.report()?;
     crowd.end();
-    let number =
-        |what: &str| number_before(&log, what).ok_or_else(|| format!("nothing before {what} in its log:\n{log}"));
-    let late = [" us late (median)", " us (99 %)"].map(number);
-    let [median, most_late] = late;
-    let run = [median? / 1e3, most_late? / 1e3, number(" missed; they")?, share];
+    let number = |what: &str| {
+        number_before(&log, what).map(float).ok_or_else(|| format!("nothing before {what} in its log:\n{log}"))
+    };
+    let run = [number(" us late (median)")? / 1e3, number(" us (99 %)")? / 1e3, number(" missed; they")?, share];
     Ok((run, number(" bytes at most in one wake-up")?))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use wanctl_hal::sim::Rng;
 
 /// How many connections are kept up.
 pub const CLIENTS: usize = 200;
@@ -34,20 +35,9 @@ enum Mood {
 const MOODS: [Mood; 7] =
     [Mood::Silent, Mood::Slow, Mood::Flood, Mood::Sip, Mood::Oversized, Mood::Garbage, Mood::Churn];
 
-/// xorshift64*.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[usize::try_from(self.next() >> 33).unwrap_or(0) % choices.len()]
-    }
+/// One of them.
+fn one_of<'a, T: ?Sized>(rng: &mut Rng, choices: &[&'a T]) -> &'a T {
+    choices[usize::try_from(rng.bits() >> 33).unwrap_or(0) % choices.len()]
 }
 
 /// What the crowd did.
@@ -81,7 +71,7 @@ impl Client {
         Self { mood, stream: None, words: Vec::new(), at: 0, next: now, leaves: now }
     }
 
-    fn connect(&mut self, to: SocketAddr, chance: &mut Chance, told: &Told) {
+    fn connect(&mut self, to: SocketAddr, rng: &mut Rng, told: &Told) {
         let Ok(stream) = TcpStream::connect_timeout(&to, Duration::from_millis(5)) else {
             add(&told.refused, 1);
             self.next = Instant::now() + Duration::from_millis(300);
@@ -90,31 +80,35 @@ impl Client {
         stream.set_nonblocking(true).expect("a socket");
         add(&told.connected, 1);
         self.at = 0;
-        self.leaves = Instant::now() + Duration::from_millis(200 + chance.next() % 3_000);
+        self.leaves = Instant::now() + Duration::from_millis(200 + rng.bits() % 3_000);
         self.words = match self.mood {
             Mood::Silent | Mood::Churn => Vec::new(),
             Mood::Slow => b"GET /status HTTP/1.1\r\nHost: wanctl.example\r\nX-Patience: ".repeat(2),
-            Mood::Flood => chance
-                .of::<[u8]>(&[
+            Mood::Flood => one_of::<[u8]>(
+                rng,
+                &[
                     b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
                     b"GET /history?tier=cycles HTTP/1.1\r\nHost: x\r\n\r\n",
                     b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n",
-                ])
-                .repeat(40),
-            Mood::Sip => chance
-                .of::<[u8]>(&[
+                ],
+            )
+            .repeat(40),
+            Mood::Sip => one_of::<[u8]>(
+                rng,
+                &[
                     b"GET /history?tier=cycles&format=json HTTP/1.1\r\nHost: x\r\n\r\n",
                     b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n",
-                ])
-                .to_vec(),
+                ],
+            )
+            .to_vec(),
             Mood::Oversized => {
                 let mut words = b"GET /status HTTP/1.1\r\nHost: x\r\nX-Long: ".to_vec();
                 words.resize(65_536, b'a');
                 words.extend_from_slice(b"\r\n\r\n");
                 words
             }
-            Mood::Garbage => match chance.next() >> 62 {
-                0 => (0..4096).map(|_| chance.next().to_le_bytes()[7]).collect(),
+            Mood::Garbage => match rng.bits() >> 62 {
+                0 => (0..4096).map(|_| rng.bits().to_le_bytes()[7]).collect(),
                 1 => b"BREW /status HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
                 2 => b"GET /status HTTP/9.7\r\nHost: x\r\n\r\n".to_vec(),
                 _ => b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n{}".to_vec(),
@@ -124,12 +118,12 @@ impl Client {
     }
 
     /// One step of its mischief.
-    fn step(&mut self, to: SocketAddr, chance: &mut Chance, told: &Told) {
+    fn step(&mut self, to: SocketAddr, rng: &mut Rng, told: &Told) {
         if self.next > Instant::now() {
             return;
         }
         if self.stream.is_none() {
-            self.connect(to, chance, told);
+            self.connect(to, rng, told);
         }
         let Some(stream) = &mut self.stream else { return };
         let mut pause = Duration::from_millis(20);
@@ -172,12 +166,12 @@ impl Client {
 
 /// Keeps up its part of the crowd until it is over.
 fn mob(to: SocketAddr, seed: u64, part: usize, over: &AtomicBool, told: &Told) {
-    let mut chance = Chance(seed ^ (part as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut rng = Rng::new(seed ^ (part as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut clients: Vec<Client> =
         (part..CLIENTS).step_by(THREADS).map(|i| Client::new(MOODS[i % MOODS.len()])).collect();
     while !over.load(Ordering::Relaxed) {
         for client in &mut clients {
-            client.step(to, &mut chance, told);
+            client.step(to, &mut rng, told);
         }
         thread::sleep(Duration::from_millis(2));
     }

@@ -16,6 +16,8 @@ mod look;
 mod netns;
 mod record;
 mod reload;
+#[path = "../common/report.rs"]
+mod report;
 mod rights;
 mod service;
 mod start;

@@ -2,6 +2,7 @@
 
 use super::crowd::{CLIENTS, Crowd};
 use super::house::{House, PATIENCE, Program, Wishes, until};
+use super::report::number_before;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -39,21 +40,16 @@ fn memory(program: &Program, key: &str) -> u64 {
     value.unwrap_or_else(|| panic!("no {key} in\n{status}"))
 }
 
-/// Cycles missed, and of how many, from the report that SIGUSR1 gives: the crowd has the endpoint.
-fn cycles(program: &Program) -> [u64; 2] {
-    let report = program.report();
-    let of = |what: &str| -> Option<Vec<u64>> {
-        let words = report.split(what).next()?.rsplit(", ").next()?;
-        words.split(" of ").map(|n| n.trim().parse().ok()).collect()
-    };
-    of(" cycles missed").and_then(|n| n.try_into().ok()).unwrap_or_else(|| panic!("no cycles in {report}"))
+/// Numbers of one report that SIGUSR1 gives: the crowd has the endpoint.
+fn told_before<const N: usize>(program: &Program, whats: [&str; N]) -> [u64; N] {
+    program.report();
+    let log = program.log();
+    whats.map(|what| number_before(&log, what).unwrap_or_else(|| panic!("no number before{what} in {log}")))
 }
 
-/// The number that last stands before `what` in a log.
-fn number_before(report: &str, what: &str) -> usize {
-    let end = report.rfind(what).unwrap_or_else(|| panic!("no{what} in {report}"));
-    let digits = report[..end].rsplit(|c: char| !c.is_ascii_digit()).next();
-    digits.and_then(|d| d.parse().ok()).unwrap_or_else(|| panic!("no number before{what} in {report}"))
+/// Cycles missed, and of how many.
+fn cycles(program: &Program) -> [u64; 2] {
+    told_before(program, [" missed; they", " cycles, "])
 }
 
 #[test]
@@ -98,13 +94,12 @@ fn a_crowd_of_two_hundred_changes_nothing_for_the_control() {
     for path in ["/health", "/status"] {
         until(path, PATIENCE, || ask(to, path));
     }
-    let _ = program.report();
+    let [most] = told_before(&program, [" bytes at most in one wake-up"]);
     let lateness = program.log().lines().rfind(|l| l.contains("they began")).map(str::to_owned);
     eprintln!("since the start: {}", lateness.as_deref().unwrap_or("no lateness in the log"));
     eprintln!("a polite client had both answers {:?} after the storm", ended.elapsed());
-    let most = number_before(&program.log(), " bytes at most in one wake-up");
     eprintln!("at most {most} bytes in one wake-up");
-    assert!((1..=QUANTUM).contains(&most), "{most} bytes in one wake-up; {QUANTUM} are allowed");
+    assert!((1..=QUANTUM as u64).contains(&most), "{most} bytes in one wake-up; {QUANTUM} are allowed");
     assert!(count(&told.connected) >= CLIENTS as u64 / 2, "no crowd");
     for (first, last) in first.into_iter().zip(last) {
         assert!(last < first + GROWTH, "memory grew from {first} to {last} KiB");

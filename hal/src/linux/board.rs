@@ -49,16 +49,14 @@ struct Signals {
 struct WanSockets {
     source: ProbeSource,
     echo: [Option<EchoSocket>; 2],
-    /// Which of them is read first in this wake-up.
-    turn: usize,
     tcp: TcpProbes,
 }
 
 impl WanSockets {
-    /// Takes one datagram. The two take turns from wake-up to wake-up, each of which takes a bounded number: what one is
-    /// flooded with does not keep back what the other has.
-    fn receive(&self, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
-        let order = [self.turn, self.turn ^ 1];
+    /// Takes one datagram, of the family `turn` first. The two take turns from wake-up to wake-up, each of which takes a
+    /// bounded number: what one is flooded with does not keep back what the other has.
+    fn receive(&self, turn: usize, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
+        let order = [turn, turn ^ 1];
         order.into_iter().find_map(|family| self.echo[family].as_ref()?.receive(now, clocks))
     }
 }
@@ -75,6 +73,8 @@ pub struct LinuxBoard {
     wans: [WanSockets; MAX_WANS],
     /// Bit *i*: WAN *i* may have unread datagrams. The poll tells a change only once.
     unread: u8,
+    /// Which family's sockets are read first in this wake-up.
+    turn: usize,
     link: Link,
     tls: Option<Tls>,
     hook: Hook,
@@ -108,6 +108,7 @@ impl LinuxBoard {
             signals: None,
             wans: core::array::from_fn(|_| WanSockets::default()),
             unread: 0,
+            turn: 0,
             link: Link::default(),
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
             hook: Hook::default(),
@@ -226,7 +227,7 @@ impl Board for LinuxBoard {
             }
         }
         ready.wans = self.unread;
-        self.wans.iter_mut().for_each(|sockets| sockets.turn ^= 1);
+        self.turn ^= 1;
         let now = offset();
         self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
         ready
@@ -278,7 +279,7 @@ impl Board for LinuxBoard {
 
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
         let now = sys::monotonic();
-        let event = self.wans[wan.index()].receive(now, self.clocks);
+        let event = self.wans[wan.index()].receive(self.turn, now, self.clocks);
         if event.is_none() {
             self.unread &= !(1 << wan.index());
         }
