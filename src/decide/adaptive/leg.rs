@@ -253,6 +253,9 @@ impl Leg {
         if let Some(counted) = counted.filter(|counted| clean && self.usage.is_watched() || *counted < capacity) {
             capacity = counted;
         }
+        if self.usage.passes_all(since) {
+            capacity = self.usage.rate;
+        }
         if view.excess < view.rise && view.slope <= 0.0 {
             capacity = CUT_BLIND * fed; // only probes that are still out tell of it
         }

@@ -304,7 +304,7 @@ impl Adaptive {
         if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
-        if self.is_made_elsewhere(since) {
+        if view.now >= self.doubt.0 && self.is_made_elsewhere(since) {
             self.disown(view);
             return;
         }
