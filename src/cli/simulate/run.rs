@@ -163,21 +163,21 @@ mod tests {
     /// A round begins as the scenario does, in a world and with a daemon that live on.
     #[test]
     fn rounds_repeat_the_timeline() {
-        let scenario = scenario(30);
+        let scenario = scenario(45);
         let (whole, rounds) = records(&scenario, "adaptive", 3);
         let (_, once) = records(&scenario, "adaptive", 1);
         assert_eq!(rounds[0].rows, once[0].rows, "the first is the scenario itself");
         assert_ne!(rounds[1].timeline, rounds[0].timeline, "each has chances of its own");
         for (number, round) in rounds.iter().enumerate() {
-            assert_eq!(round.rows.len(), 3_000);
+            assert_eq!(round.rows.len(), 4_500);
             assert_eq!(round.said.last().unwrap().at, Instant::ZERO + scenario.lasts);
             let capacities = |from: usize| round.rows[from].capacity[0];
-            assert_eq!((capacities(1), capacities(2_100)), (30e6, 12e6), "round {number}");
+            assert_eq!((capacities(1), capacities(4_200)), (30e6, 12e6), "round {number}");
             assert!(!round.rows[150].is_loaded(Direction::Download) && round.rows[300].is_loaded(Direction::Download));
             assert!(round.writes.iter().all(|at| at.since(Instant::ZERO) <= scenario.lasts), "round {number}");
         }
         let writes: usize = rounds.iter().map(|round| round.writes.len()).sum();
         assert_eq!(u64::try_from(writes).unwrap(), whole.writes);
-        assert_eq!((whole.cycles, whole.missed), (90 * 20, 0));
+        assert_eq!((whole.cycles, whole.missed), (135 * 20, 0));
     }
 }

@@ -29,8 +29,8 @@ const PROBE: f64 = 1.06;
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
 const FAILED: Duration = Duration::from_secs(30);
-const NEAR: f64 = 1.035;
-const PROBE_SMALL: f64 = 1.03;
+const NEAR: f64 = 1.025;
+const PROBE_SMALL: f64 = 1.015;
 
 /// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
 const CLIMB: f64 = 1.5;
@@ -67,10 +67,12 @@ const FILLS: u32 = 8;
 const LATELY: Duration = Duration::from_secs(1);
 
 /// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
+/// The second is for a rate that was never higher.
 const STARVED: Duration = Duration::from_secs(8);
+const STARVED_AT_HOME: Duration = Duration::from_secs(20);
 
 /// A rate that has changed by this part is another one: the line moves.
-const MOVED: f64 = 0.1;
+const MOVED: f64 = 0.2;
 
 /// How often a queue that falls too slowly is helped by 5 %.
 const SLOW: u32 = 4;
@@ -254,7 +256,7 @@ impl Leg {
             capacity = counted;
         }
         if self.usage.passes_all(since) {
-            capacity = self.usage.rate;
+            capacity = self.usage.rate; // all of it came through: a little more than the line carries, at most
         }
         if view.excess < view.rise && view.slope <= 0.0 {
             capacity = CUT_BLIND * fed; // only probes that are still out tell of it
@@ -343,7 +345,8 @@ impl Leg {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
-        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < STARVED {
+        let starved = if climbing { STARVED } else { STARVED_AT_HOME };
+        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
             return;
         }
         if relieved {
