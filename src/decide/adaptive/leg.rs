@@ -63,6 +63,15 @@ const SMALL_MS: f64 = 30.0;
 /// Senders far away need so many round trips to use more.
 const FILLS: u32 = 8;
 
+/// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
+/// watched for so long; from the distance on for so many times what the round trip is longer than that, up to the longest
+/// (the second while climbing back).
+const WATCHED: Duration = Duration::from_millis(700);
+const FAR: Duration = Duration::from_millis(50);
+const WATCHED_FAR: u32 = 40;
+const WATCHED_MOST: Duration = Duration::from_secs(12);
+const WATCHED_CLIMBING: Duration = Duration::from_secs(4);
+
 /// The use of a rate is looked at over this time, or ten round trips.
 const LATELY: Duration = Duration::from_secs(1);
 
@@ -398,7 +407,7 @@ impl Leg {
         let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
         let shows = view.rise / 1e3 / (SHOWS * (self.usage.rate / from - 1.0)).max(1e-3);
         let shows = Duration::from_secs_f64(shows.clamp(SHOWS_LEAST, SHOWS_MOST));
-        if waited < view.dead + shows || !known || doubtful {
+        if waited < (view.dead + shows).max(watched(view, climbing)) || !known || doubtful {
             return;
         }
         if !self.usage.is_proof(since + view.dead) {
@@ -533,6 +542,12 @@ impl Leg {
         self.phase = Phase::Steady { probe_at: None };
         self.reason = Reason::NotOurs;
     }
+}
+
+/// For how long a rate that is tried is watched, until senders have used it to the full.
+fn watched(view: &View, climbing: bool) -> Duration {
+    let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
+    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(WATCHED, WATCHED_MOST) }
 }
 
 /// The part of the capacity at which a queue of so many seconds is drained.
