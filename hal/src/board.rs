@@ -375,7 +375,8 @@ pub trait Board {
     /// As [`Board::send_echo`].
     fn send_trace(&mut self, wan: WanId, request: &EchoRequest, hops: u8) -> Result<Instant, SendError>;
 
-    /// Takes one datagram from the ICMP sockets of a WAN.
+    /// Takes one datagram of those that the ICMP sockets of a WAN had when somebody first asked since the last sleep, or
+    /// later ones with them; what is not taken stays.
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent>;
 
     /// Starts to connect to `to`, from the source of the WAN; the end is told by

@@ -1,14 +1,15 @@
 //! The Linux board on the real machine: loopback only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use core::ops::Range;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 use wanctl_hal::linux::{LinuxBoard, LockError, StateDirectory};
 use wanctl_hal::{
-    Board, EchoEvent, EchoReply, EchoRequest, LinkError, LinkEvent, LinkIo, OpenError, ProbeSource, SendError, Signal,
-    StoreError, StoreFile, WanId,
+    Board, EchoEvent, EchoReply, EchoRequest, Instant, LinkError, LinkEvent, LinkIo, OpenError, ProbeSource, Ready,
+    SendError, Signal, StoreError, StoreFile, WanId,
 };
 use wanctl_hal::{LinkTarget, Trust};
 
@@ -42,16 +43,31 @@ fn open(board: &mut LinuxBoard, source: &ProbeSource) {
     board.open_wan(WAN(), source).unwrap_or_else(|e| panic!("this test needs ICMP sockets (run it as root): {e}"));
 }
 
-/// Waits for one event.
+/// Waits for one event: replies end no sleep.
 fn event(board: &mut LinuxBoard) -> Option<EchoEvent> {
     let end = board.clock().now + Duration::from_secs(2);
     while board.clock().now < end {
+        let soon = board_soon(board);
+        board.wait(soon);
         if let Some(event) = board.recv_echo(WAN()) {
             return Some(event);
         }
-        board.wait(end);
     }
     None
+}
+
+/// Sends so many probes, whose answers come within the call, on loopback.
+fn send(board: &mut LinuxBoard, to: IpAddr, sequences: Range<u16>) {
+    for sequence in sequences {
+        board.send_echo(WAN(), &EchoRequest { to, sequence, token: 1 }).unwrap();
+    }
+}
+
+/// Everything that a wake-up finds: sender, sequence number and arrival of the replies.
+fn replies(board: &mut LinuxBoard) -> Vec<(IpAddr, u16, Instant)> {
+    let reply = |event| if let EchoEvent::Reply(reply) = event { Some(reply) } else { None };
+    let taken = core::iter::from_fn(|| board.recv_echo(WAN()));
+    taken.filter_map(reply).map(|reply| (reply.from, reply.sequence, reply.at)).collect()
 }
 
 fn reply(board: &mut LinuxBoard) -> EchoReply {
@@ -96,28 +112,75 @@ fn a_flood_of_one_family_does_not_keep_back_the_other() {
         return;
     }
     for (flood, other) in [(V4, V6), (V6, V4)] {
-        for sequence in 0..40 {
-            board.send_echo(WAN(), &EchoRequest { to: flood, sequence, token: 1 }).unwrap();
-        }
-        for sequence in [100, 101] {
-            board.send_echo(WAN(), &EchoRequest { to: other, sequence, token: 1 }).unwrap();
-        }
-        let end = board.clock().now + Duration::from_millis(100);
-        while board.clock().now < end {
-            board.wait(end);
-        }
+        send(&mut board, flood, 0..40);
+        send(&mut board, other, 100..102);
         // Two wake-ups that take ten each.
         let mut from = Vec::new();
         for _ in 0..2 {
-            board.wait(end);
+            board.wait(Instant::ZERO);
             let taken = (0..10).filter_map(|_| board.recv_echo(WAN()));
             from.extend(
                 taken.filter_map(|event| if let EchoEvent::Reply(reply) = event { Some(reply.from) } else { None }),
             );
         }
         assert_eq!(from.iter().filter(|from| **from == other).count(), 2, "{from:?}");
-        while board.recv_echo(WAN()).is_some() {}
+        replies(&mut board);
     }
+}
+
+#[test]
+fn every_batch_is_handed_out_in_order_with_the_time_of_each_arrival() {
+    let scratch = Scratch::new("batches");
+    let mut board = scratch.board();
+    open(&mut board, &ProbeSource::default());
+    let families = if board.families(WAN())[1] { vec![V4, V6] } else { vec![V4] };
+    // Less than a batch, just one, and more than many; then nothing.
+    for count in [3, 8, 16, 100, 0, 1] {
+        let before = board.clock().now;
+        for &to in &families {
+            send(&mut board, to, 0..count);
+        }
+        let sent = board.clock().now;
+        board.wait(sent + Duration::from_millis(20));
+        let taken = replies(&mut board);
+        for &to in &families {
+            let its = || taken.iter().filter(move |(from, ..)| *from == to);
+            assert!(its().map(|(_, sequence, _)| *sequence).eq(0..count), "{count} of {to}: {taken:?}");
+            assert!(its().is_sorted_by_key(|(.., at)| *at), "{count} of {to}: {taken:?}");
+            // A stamp is placed by two clocks that are read one after the other.
+            let known = before - Duration::from_micros(200)..sent + Duration::from_micros(200);
+            assert!(its().all(|(.., at)| known.contains(at)), "{count} of {to}, {known:?}: {taken:?}");
+        }
+        assert_eq!(board.recv_echo(WAN()), None);
+    }
+}
+
+#[test]
+fn replies_left_lying_end_no_sleep_and_are_there_when_asked_for() {
+    let scratch = Scratch::new("left");
+    let mut board = scratch.board();
+    open(&mut board, &ProbeSource::default());
+    send(&mut board, V4, 0..20);
+    for taken in [0, 0, 5, 0] {
+        let before = board.clock().now;
+        let ready = board.wait(before + Duration::from_millis(20));
+        assert!(board.clock().now.since(before) >= Duration::from_millis(20), "woken by replies");
+        assert_eq!(ready, Ready { wans: 1, ..Ready::default() });
+        for _ in 0..taken {
+            assert!(matches!(board.recv_echo(WAN()), Some(EchoEvent::Reply(_))));
+        }
+    }
+    assert!(replies(&mut board).iter().map(|(_, sequence, _)| *sequence).eq(5..20));
+    // What belonged to the old sockets is of no interest for the new ones.
+    send(&mut board, V4, 0..20);
+    board.wait(Instant::ZERO);
+    assert!(board.recv_echo(WAN()).is_some());
+    open(&mut board, &ProbeSource::default());
+    board.wait(Instant::ZERO);
+    assert_eq!(board.recv_echo(WAN()), None);
+    board.close_wan(WAN());
+    assert_eq!(board.wait(Instant::ZERO), Ready::default());
+    assert_eq!(board.recv_echo(WAN()), None);
 }
 
 #[test]
@@ -148,11 +211,12 @@ fn other_peoples_pings_do_not_wake_us() {
     open(&mut stranger, &ProbeSource::default());
     for sequence in 0..500 {
         stranger.send_echo(WAN(), &EchoRequest { to: V4, sequence, token: 1 }).unwrap();
-        while stranger.recv_echo(WAN()).is_some() {}
+        stranger.wait(Instant::ZERO);
+        assert_eq!(replies(&mut stranger).len(), 1);
     }
     let before = board.clock().now;
-    let ready = board.wait(before + Duration::from_millis(50));
-    assert_eq!(ready.wans, 0, "the filter in the kernel keeps them away");
+    board.wait(before + Duration::from_millis(50));
+    assert_eq!(board.recv_echo(WAN()), None, "the filter in the kernel keeps them away");
     assert!(board.clock().now.since(before) >= Duration::from_millis(50));
 }
 
@@ -169,9 +233,18 @@ fn the_timer_is_finer_than_a_millisecond_and_never_early() {
         worst = worst.max(now.since(until));
     }
     eprintln!("worst lateness of 50 waits: {worst:?}");
+    // One that goes off while nobody sleeps, because there is something to do at once, spoils no later sleep.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    board.link_open(listener.local_addr().unwrap());
+    let until = board.clock().now + Duration::from_millis(20);
+    assert!(board.wait(until).link && board.clock().now < until, "connected");
+    std::thread::sleep(Duration::from_millis(25));
+    board.wait(Instant::ZERO);
+    let until = board.clock().now + Duration::from_millis(20);
+    board.wait(until);
+    assert!(board.clock().now >= until);
     let past = board.clock().now;
     board.wait(past);
-    board.wait(wanctl_hal::Instant::ZERO);
 }
 
 #[test]
@@ -198,7 +271,7 @@ fn tcp_probes_time_open_and_closed_ports() {
     assert_eq!(board.tcp_probe(WAN(), 9, open_port), Err(SendError::NoSocket));
 }
 
-fn board_soon(board: &mut LinuxBoard) -> wanctl_hal::Instant {
+fn board_soon(board: &mut LinuxBoard) -> Instant {
     board.clock().now + Duration::from_millis(5)
 }
 

@@ -63,9 +63,10 @@ pub fn carry<B: Board>(board: &mut B, alerts: &mut Alerts, names: &[String], now
 }
 
 impl<B: Board> Daemon<B> {
-    /// Tells whom it concerns what has happened; begins a delivery only behind a cycle that was `due`.
+    /// Tells whom it concerns what has happened, in every wake-up while a message is on its way; begins a delivery only
+    /// behind a cycle that was `due`.
     pub(super) fn alert(&mut self, clock: Clock, due: bool) {
-        let Some(alerts) = &mut self.alerts else { return };
+        let Some(alerts) = self.alerts.as_mut().filter(|alerts| due || !alerts.is_idle()) else { return };
         let now = clock.now;
         alerts.watch(&self.events, now, seconds(clock.wall));
         let apart = self.handshake_at.is_none_or(|at| now.since(at) >= HANDSHAKES_APART);

@@ -55,8 +55,7 @@ impl<B: Board> Daemon<B> {
     fn last_words(&mut self, now: Instant, until: Instant) {
         self.actuate(now);
         let ready = self.board.wait((now + Duration::from_millis(20)).min(until));
-        // Replies are of no more use, but unread they would keep waking us.
-        self.receive(ready, now);
-        self.more = false;
+        // Of no more use, but left lying they would keep waking us on some boards.
+        self.take_connects(ready, now);
     }
 }

@@ -77,6 +77,15 @@ pub struct Counters {
     pub slow_saves: u64,
 }
 
+/// Input that was more than one wake-up takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    /// Datagrams of probe sockets.
+    datagrams: bool,
+    /// Bytes of the router.
+    link: bool,
+}
+
 /// The loop and everything it holds.
 pub struct Daemon<B: Board> {
     board: B,
@@ -100,8 +109,8 @@ pub struct Daemon<B: Board> {
     alerts: Option<Box<Alerts>>,
     /// The last full TLS handshake, of whichever connection.
     handshake_at: Option<Instant>,
-    /// Input was left for the next wake-up, which must follow at once.
-    more: bool,
+    /// Input that was left for the next wake-up, which must follow at once.
+    left: Left,
     /// What has taken unusually long since the last cycle.
     heavy: Option<OverrunCause>,
     /// How many events were given to the log.
@@ -119,13 +128,18 @@ impl<B: Board> Daemon<B> {
         while !self.run_until(FOR_EVER) {}
     }
 
-    /// One wake-up.
+    /// One wake-up. Whatever can wait for the next cycle does: most wake-ups send a probe and do nothing else.
     pub fn step(&mut self, ready: Ready, clock: Clock) {
+        let due = self.schedule.due(clock.now);
         let stopwatch = self.board.stopwatch();
         self.watch.begin(stopwatch);
-        self.receive(ready, clock.now);
-        self.lap(Stage::Receive);
-        let due = self.schedule.due(clock.now);
+        // Connects are timed by when their end is seen, so that can't wait.
+        self.take_connects(ready, clock.now);
+        // Replies can: the kernel has stamped them.
+        if due.is_some() || self.left.datagrams {
+            self.receive(ready);
+            self.lap(Stage::Receive);
+        }
         if let Some(missed) = due {
             self.measure_decide(clock.now, missed);
             self.steer(clock);
@@ -134,12 +148,19 @@ impl<B: Board> Daemon<B> {
         }
         self.probe(clock.now);
         self.lap(Stage::Probe);
-        self.actuate(clock.now);
-        self.lap(Stage::Router);
+        // Requests are chosen when something was decided or the router has said something; pauses and time-outs are looked
+        // at as often, as they always were on a line whose probes have the pace of an idle one.
+        let is_routed = due.is_some() || ready.link || self.left.link;
+        if is_routed {
+            self.actuate(clock.now);
+            self.lap(Stage::Router);
+        }
         if due.is_some() {
             self.book(clock.now);
         }
-        self.keep(clock);
+        if is_routed {
+            self.keep(clock);
+        }
         self.serve(clock, due.is_some());
         self.alert(clock, due.is_some());
         self.lap(Stage::Observe);
@@ -152,11 +173,11 @@ impl<B: Board> Daemon<B> {
     }
 
     /// Replies → measure. Bounded; what is left is taken in the next wake-up.
-    fn receive(&mut self, ready: Ready, now: Instant) {
-        let more = core::mem::take(&mut self.more);
+    fn receive(&mut self, ready: Ready) {
+        let left = core::mem::take(&mut self.left.datagrams);
         for wan in &mut self.wans {
             let mut taken = 0;
-            let is_ready = more || ready.wans & (1 << wan.id.index()) != 0;
+            let is_ready = left || ready.wans & (1 << wan.id.index()) != 0;
             while is_ready && let Some(event) = self.board.recv_echo(wan.id) {
                 match event {
                     EchoEvent::Reply(reply) => wan.reply(&reply),
@@ -166,14 +187,21 @@ impl<B: Board> Daemon<B> {
                 }
                 taken += 1;
                 if taken == DATAGRAMS {
-                    self.more = true;
+                    self.left.datagrams = true;
                     break;
                 }
             }
             self.counters.most_datagrams = self.counters.most_datagrams.max(taken);
-            while ready.tcp
-                && let Some(probe) = self.board.tcp_result(wan.id)
-            {
+        }
+    }
+
+    /// Ended TCP probes → measure.
+    fn take_connects(&mut self, ready: Ready, now: Instant) {
+        if !ready.tcp {
+            return;
+        }
+        for wan in &mut self.wans {
+            while let Some(probe) = self.board.tcp_result(wan.id) {
                 wan.measure.tcp_result(now, probe.slot, probe.result);
             }
         }
@@ -258,7 +286,7 @@ impl<B: Board> Daemon<B> {
         let actuator = &mut self.actuator;
         let observe = &mut |item| actuator.observe(item);
         let input = link::input(&mut self.board, &mut self.client, &mut self.link_buffer[..], now, observe);
-        self.more |= input.moved;
+        self.left.link = input.moved;
         if input.opened {
             self.counters.connections += 1;
             self.actuator.reconnected(now);
@@ -298,7 +326,7 @@ impl<B: Board> Daemon<B> {
 
     /// When there is something to do, whatever comes in.
     fn next_wake(&self) -> Instant {
-        if self.more {
+        if self.left.datagrams || self.left.link {
             return Instant::ZERO;
         }
         self.wans.iter().map(|w| w.measure.next_wake()).fold(self.schedule.next(), Instant::min)

@@ -43,9 +43,12 @@ fn access(config: &Config) -> Access {
 }
 
 impl<B: Board> Daemon<B> {
-    /// Serves whoever looks in. New clients are let in behind a cycle that was `due`: to ask for them in every wake-up
-    /// costs as much as sending a probe (docs/profiling.md).
+    /// Serves whoever looks in; in every wake-up while somebody does. New clients are let in behind a cycle that was `due`:
+    /// to ask for them in every wake-up costs as much as sending a probe (docs/profiling.md).
     pub(super) fn serve(&mut self, clock: Clock, due: bool) {
+        if !due && !self.endpoint.server.is_busy() {
+            return;
+        }
         if self.endpoint.again.is_some_and(|at| at <= clock.now) {
             self.listen(clock.now);
         }
@@ -67,8 +70,7 @@ impl<B: Board> Daemon<B> {
             steering: &self.steering,
             alerts: self.alerts.as_deref(),
         };
-        let opens = due || self.counters.cycles == 0;
-        let mut clients = Clients { board: &mut self.board, opens };
+        let mut clients = Clients { board: &mut self.board, opens: due };
         self.endpoint.server.serve(clock.now, &mut clients, &known);
     }
 

@@ -99,7 +99,7 @@ impl<B: Board> Daemon<B> {
             endpoint: Endpoint::new(&config),
             alerts,
             handshake_at: None,
-            more: false,
+            left: super::Left::default(),
             heavy: None,
             logged: 0,
             saved_at: now,

@@ -1,6 +1,6 @@
 //! The board itself: one poll, and what is registered with it.
 
-use super::echo::{ClockRelation, EchoSocket, send_error};
+use super::echo::{ClockRelation, EchoSocket, Inbox, send_error};
 use super::files::StateDirectory;
 use super::hook::Hook;
 use super::link::Link;
@@ -49,15 +49,25 @@ struct Signals {
 struct WanSockets {
     source: ProbeSource,
     echo: [Option<EchoSocket>; 2],
+    /// Which of them may have unread datagrams. The poll tells a change only once.
+    unread: [bool; 2],
+    /// Made when the WAN is opened.
+    inbox: Option<Box<Inbox>>,
     tcp: TcpProbes,
 }
 
 impl WanSockets {
     /// Takes one datagram, of the family `turn` first. The two take turns from wake-up to wake-up, each of which takes a
     /// bounded number: what one is flooded with does not keep back what the other has.
-    fn receive(&self, turn: usize, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
-        let order = [turn, turn ^ 1];
-        order.into_iter().find_map(|family| self.echo[family].as_ref()?.receive(now, clocks))
+    fn receive(&mut self, turn: usize, clocks: ClockRelation) -> Option<EchoEvent> {
+        let inbox = self.inbox.as_mut()?;
+        loop {
+            if let Some(event) = inbox.take(&self.echo) {
+                return Some(event);
+            }
+            let family = [turn, turn ^ 1].into_iter().find(|family| self.unread[*family])?;
+            self.unread[family] = inbox.fill(&self.echo, family, clocks);
+        }
     }
 }
 
@@ -65,14 +75,16 @@ impl WanSockets {
 #[derive(Debug)]
 pub struct LinuxBoard {
     poll: Poll,
-    /// The probe sockets, and the connection of alerts: looked at after every sleep but no reason to end one.
+    /// The probe sockets, and the connection of alerts: no reason to end a sleep.
     echo_poll: Poll,
     events: Events,
     timer: Timer,
     signals: Option<Signals>,
     wans: [WanSockets; MAX_WANS],
-    /// Bit *i*: WAN *i* may have unread datagrams. The poll tells a change only once.
-    unread: u8,
+    /// Bit *i*: WAN *i* has probe sockets.
+    open: u8,
+    /// `echo_poll` was asked since the last sleep.
+    looked: bool,
     /// Which family's sockets are read first in this wake-up.
     turn: usize,
     link: Link,
@@ -107,7 +119,8 @@ impl LinuxBoard {
             timer,
             signals: None,
             wans: core::array::from_fn(|_| WanSockets::default()),
-            unread: 0,
+            open: 0,
+            looked: false,
             turn: 0,
             link: Link::default(),
             tls: Tls::new(target).map_err(|bad| io::Error::other(bad.to_string()))?,
@@ -161,28 +174,51 @@ impl LinuxBoard {
     }
 
     fn drop_sockets(&mut self, wan: WanId) {
-        for slot in &mut self.wans[wan.index()].echo {
-            if let Some(socket) = slot.take() {
-                let _ = self.echo_poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+        let sockets = &mut self.wans[wan.index()];
+        for socket in sockets.echo.iter_mut().filter_map(Option::take) {
+            let _ = self.echo_poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+        }
+        (sockets.unread, sockets.inbox) = ([false; 2], None);
+        self.open &= !(1 << wan.index());
+    }
+
+    /// Finds out which probe sockets have something, and what the connection of alerts can do: once in a wake-up, when
+    /// somebody asks first. Most wake-ups send a probe, and nobody asks.
+    fn look(&mut self) {
+        if core::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let _ = self.echo_poll.poll(&mut self.events, Some(Duration::ZERO));
+        for event in &self.events {
+            match event.token() {
+                HOOK => {
+                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+                    self.hook.progress(event.is_readable() || failed, event.is_writable() || failed);
+                }
+                Token(place) => self.wans[place / 2].unread[place % 2] = true,
             }
         }
+        self.turn ^= 1;
+        let now = offset();
+        self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
     }
 
     /// Sorts what the poll has found.
     fn sort_events(&mut self) -> Ready {
-        let mut ready = Ready::default();
+        let mut ready = Ready { wans: self.open, ..Ready::default() };
         for event in &self.events {
             match event.token() {
-                TIMER => self.timer.clear(),
+                TIMER => {}
                 SIGNAL => ready.signal = true,
                 LINK => {
+                    ready.link = true;
                     let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
                     self.link.progress(event.is_readable() || failed, event.is_writable() || failed);
                 }
                 _ => ready.tcp = true,
             }
         }
-        ready.link = true;
+        ready.link |= self.link.is_pending();
         ready
     }
 }
@@ -208,29 +244,15 @@ impl Board for LinuxBoard {
     }
 
     fn wait(&mut self, until: Instant) -> Ready {
-        let at_once = self.unread != 0 || self.link.is_pending() || until <= sys::monotonic();
+        let at_once = self.link.is_pending() || until <= sys::monotonic();
         if !at_once {
             self.timer.set(until);
         }
         let timeout = at_once.then_some(Duration::ZERO);
         // The only error is EINTR; the caller looks at the clock in any case.
         let _ = self.poll.poll(&mut self.events, timeout);
-        let mut ready = self.sort_events();
-        let _ = self.echo_poll.poll(&mut self.events, Some(Duration::ZERO));
-        for event in &self.events {
-            match event.token() {
-                HOOK => {
-                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
-                    self.hook.progress(event.is_readable() || failed, event.is_writable() || failed);
-                }
-                Token(place) => self.unread |= 1 << (place / 2),
-            }
-        }
-        ready.wans = self.unread;
-        self.turn ^= 1;
-        let now = offset();
-        self.clocks = ClockRelation { offset: now, stepped: now.abs_diff(self.clocks.offset) > CLOCK_STEP };
-        ready
+        self.looked = false;
+        self.sort_events()
     }
 
     fn open_wan(&mut self, wan: WanId, source: &ProbeSource) -> Result<(), OpenError> {
@@ -245,7 +267,6 @@ impl Board for LinuxBoard {
             let index = usize::from(family == Family::V6);
             match EchoSocket::open(family, source, ident) {
                 Ok(socket) => {
-                    // The family is of no interest to whoever reads: both are read.
                     let token = Token(2 * wan.index() + index);
                     let mut source = SourceFd(&socket.as_raw_fd());
                     let registered = self.echo_poll.registry().register(&mut source, token, Interest::READABLE);
@@ -259,6 +280,8 @@ impl Board for LinuxBoard {
         }
         self.wans[wan.index()].source = source.clone();
         if self.wans[wan.index()].echo.iter().any(Option::is_some) {
+            self.wans[wan.index()].inbox = Some(Box::new(Inbox::new(self.clocks)));
+            self.open |= 1 << wan.index();
             return Ok(());
         }
         Err(first_error.unwrap_or(OpenError::NoPermission))
@@ -278,12 +301,8 @@ impl Board for LinuxBoard {
     }
 
     fn recv_echo(&mut self, wan: WanId) -> Option<EchoEvent> {
-        let now = sys::monotonic();
-        let event = self.wans[wan.index()].receive(self.turn, now, self.clocks);
-        if event.is_none() {
-            self.unread &= !(1 << wan.index());
-        }
-        event
+        self.look();
+        self.wans[wan.index()].receive(self.turn, self.clocks)
     }
 
     fn tcp_probe(&mut self, wan: WanId, slot: u8, to: SocketAddr) -> Result<(), SendError> {
@@ -352,10 +371,12 @@ impl Board for LinuxBoard {
     }
 
     fn hook_poll(&mut self) -> Option<LinkEvent> {
+        self.look();
         self.hook.poll(self.echo_poll.registry(), HOOK)
     }
 
     fn hook_read(&mut self, buffer: &mut [u8]) -> LinkIo {
+        self.look();
         self.hook.read(buffer)
     }
 

@@ -1,6 +1,6 @@
 //! ICMP echo sockets of one WAN: raw where permitted, unprivileged datagram sockets otherwise.
 
-use super::sys;
+use super::sys::{self, Batch, Received};
 use crate::board::{EchoEvent, EchoReply, EchoRequest, OpenError, ProbeSource, SendError};
 use crate::icmp::{self, Family, Message};
 use crate::units::Instant;
@@ -8,9 +8,6 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-
-/// Largest datagram of interest: an error quotes at most this much, and our replies are smaller.
-const LARGEST: usize = 576;
 
 /// How far a probe may go, as usual for everything this machine sends.
 const HOPS: u8 = 64;
@@ -29,7 +26,7 @@ pub(super) struct EchoSocket {
 pub(super) struct ClockRelation {
     /// Wall-clock time less monotonic time, in nanoseconds.
     pub(super) offset: i128,
-    /// The wall clock was set since the wake-up before: stamps of this wake-up can't be placed.
+    /// The wall clock was set since sockets were last looked at: stamps of what they have now can't be placed.
     pub(super) stepped: bool,
 }
 
@@ -84,13 +81,10 @@ impl EchoSocket {
         sent
     }
 
-    /// Takes one datagram; `None` when there is none.
-    pub(super) fn receive(&self, now: Instant, clocks: ClockRelation) -> Option<EchoEvent> {
-        let mut buffer = [0; LARGEST];
-        let received = sys::receive(self.socket.as_raw_fd(), &mut buffer).ok()?;
+    /// What a datagram is that was taken at `now`.
+    fn event(&self, received: &Received, bytes: &[u8], now: Instant, clocks: ClockRelation) -> EchoEvent {
         let with_header = self.raw && self.family == Family::V4;
-        let bytes = buffer.get(..received.length).unwrap_or(&buffer);
-        Some(match icmp::parse(self.family, with_header, bytes) {
+        match icmp::parse(self.family, with_header, bytes) {
             None => EchoEvent::Malformed,
             Some(Message::Reply { ident, sequence, token }) if ident == self.ident => {
                 let arrival = match received.stamp {
@@ -106,7 +100,37 @@ impl EchoSocket {
                 EchoEvent::Unreachable { from: received.from, to, sequence }
             }
             Some(_) => EchoEvent::Foreign,
-        })
+        }
+    }
+}
+
+/// Datagrams of one WAN on their way from its sockets to whoever asks for them one by one.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    batch: Batch,
+    /// Whose they are, when they were taken, and how the clocks stood then.
+    family: usize,
+    at: Instant,
+    clocks: ClockRelation,
+}
+
+impl Inbox {
+    pub(super) const fn new(clocks: ClockRelation) -> Self {
+        Self { batch: Batch::new(), family: 0, at: Instant::ZERO, clocks }
+    }
+
+    /// Takes what waits at the socket of a family, once all that was here is handed out. Returns whether more may wait.
+    pub(super) fn fill(&mut self, sockets: &[Option<EchoSocket>; 2], family: usize, clocks: ClockRelation) -> bool {
+        let Some(socket) = &sockets[family] else { return false };
+        let more = self.batch.fill(socket.as_raw_fd());
+        (self.family, self.at, self.clocks) = (family, sys::monotonic(), clocks);
+        more
+    }
+
+    /// Hands out one.
+    pub(super) fn take(&mut self, sockets: &[Option<EchoSocket>; 2]) -> Option<EchoEvent> {
+        let (received, bytes) = self.batch.take()?;
+        sockets[self.family].as_ref().map(|socket| socket.event(&received, bytes, self.at, self.clocks))
     }
 }
 

@@ -74,7 +74,8 @@ impl Timer {
         }
     }
 
-    /// Sets the timer to go off once, at this absolute time.
+    /// Sets the timer to go off once, at this absolute time. That also makes it unreadable again, so it is never read:
+    /// a poll that tells of changes tells of the next time, too.
     pub(super) fn set(&self, at: Instant) {
         let ns = at.as_nanos().max(1); // zero would switch it off
         let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -87,13 +88,6 @@ impl Timer {
         unsafe {
             libc::timerfd_settime(self.0.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &raw const spec, core::ptr::null_mut())
         };
-    }
-
-    /// Makes the timer unreadable again.
-    pub(super) fn clear(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: `count` is a valid buffer of eight bytes; the descriptor does not block.
-        unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
     }
 }
 
@@ -134,53 +128,101 @@ pub(super) fn attach_filter(fd: RawFd, program: &[libc::sock_filter]) {
     }
 }
 
-/// A received datagram.
+/// Most datagrams that one system call takes: more than come in for one WAN in a cycle, as a rule.
+const BATCH: usize = 8;
+
+/// Largest datagram of interest: an error quotes at most this much, and our replies are smaller.
+const LARGEST: usize = 576;
+
+/// What is known of a received datagram.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received {
-    pub(super) length: usize,
+    length: usize,
     pub(super) from: IpAddr,
     /// When the kernel received it, by the wall clock.
     pub(super) stamp: Option<WallClock>,
 }
 
-/// Control messages, aligned as the kernel wants them.
-#[repr(C, align(8))]
-struct Control([u8; 128]);
-
-/// Takes one datagram, with the kernel's stamp of its arrival.
-pub(super) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut from = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-    let mut control = Control([0; 128]);
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths); the fields that matter follow.
-    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    message.msg_name = from.as_mut_ptr().cast();
-    message.msg_namelen = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len() as _;
-    // SAFETY: every pointer in `message` is valid for its length and outlives the call.
-    let length = unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: the storage was zeroed, so it is initialised whatever the kernel wrote.
-    let from = address(&unsafe { from.assume_init() });
-    #[allow(clippy::unnecessary_cast, reason = "its type differs between C libraries")]
-    let used = (message.msg_controllen as usize).min(control.0.len());
-    Ok(Received { length, from, stamp: stamp(&control.0[..used]) })
+/// Datagrams of one socket that one system call has taken, to be handed out one by one.
+#[derive(Debug)]
+pub(super) struct Batch {
+    bytes: [[u8; LARGEST]; BATCH],
+    received: [Received; BATCH],
+    /// Which one is handed out next, and how many there are.
+    next: usize,
+    count: usize,
 }
 
-/// The address in a `sockaddr_storage`.
-fn address(storage: &libc::sockaddr_storage) -> IpAddr {
-    if libc::c_int::from(storage.ss_family) == libc::AF_INET6 {
-        // SAFETY: the family says that this is a sockaddr_in6, which is smaller than the storage.
-        let v6 = unsafe { &*core::ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
-        IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr))
-    } else {
-        // SAFETY: our sockets are IPv4 otherwise; a sockaddr_in is smaller than the storage.
-        let v4 = unsafe { &*core::ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
-        IpAddr::V4(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()))
+/// Control messages, aligned as the kernel wants them. The stamp is the only one asked for.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; 64]);
+
+impl Batch {
+    pub(super) const fn new() -> Self {
+        let none = Received { length: 0, from: IpAddr::V4(Ipv4Addr::UNSPECIFIED), stamp: None };
+        Self { bytes: [[0; LARGEST]; BATCH], received: [none; BATCH], next: 0, count: 0 }
     }
+
+    /// The next datagram.
+    pub(super) fn take(&mut self) -> Option<(Received, &[u8])> {
+        if self.next >= self.count {
+            return None;
+        }
+        let (received, bytes) = (self.received[self.next], &self.bytes[self.next]);
+        self.next += 1;
+        Some((received, bytes.get(..received.length).unwrap_or(bytes)))
+    }
+
+    /// Takes what waits at a socket, each with the kernel's stamp of its arrival, in the place of what was here.
+    /// Returns whether more may wait: a batch that is not full has emptied the socket.
+    pub(super) fn fill(&mut self, fd: RawFd) -> bool {
+        (self.next, self.count) = (0, 0);
+        let mut names = [const { MaybeUninit::<libc::sockaddr_in6>::zeroed() }; BATCH];
+        let mut controls = [Control([0; 64]); BATCH];
+        // SAFETY: all-zero is a valid mmsghdr (null pointers, zero lengths); the fields that matter follow.
+        let mut messages: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut parts =
+            self.bytes.each_mut().map(|bytes| libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: LARGEST });
+        for (i, message) in messages.iter_mut().enumerate() {
+            let header = &mut message.msg_hdr;
+            header.msg_name = names[i].as_mut_ptr().cast();
+            header.msg_namelen = libc::socklen_t::try_from(size_of::<libc::sockaddr_in6>()).unwrap_or(0);
+            header.msg_iov = &raw mut parts[i];
+            header.msg_iovlen = 1;
+            header.msg_control = controls[i].0.as_mut_ptr().cast();
+            header.msg_controllen = controls[i].0.len() as _;
+        }
+        // The type of the flags differs between C libraries, like that of lengths. Without a time-out the two layouts of
+        // one on 32-bit machines are no concern.
+        let places = libc::c_uint::try_from(messages.len()).unwrap_or(0);
+        // SAFETY: there are so many messages, and every pointer in them is valid for its length and outlives the call.
+        let taken = unsafe {
+            libc::recvmmsg(fd, messages.as_mut_ptr(), places, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
+        };
+        // Whatever the error, there is nothing; that there is nothing yet is one, too.
+        self.count = usize::try_from(taken).unwrap_or(0).min(BATCH);
+        for i in 0..self.count {
+            // SAFETY: the place was zeroed, so it is initialised whatever the kernel wrote.
+            let from = address(unsafe { names[i].assume_init_ref() });
+            #[allow(clippy::unnecessary_cast, reason = "its type differs between C libraries")]
+            let used = (messages[i].msg_hdr.msg_controllen as usize).min(controls[i].0.len());
+            let length = usize::try_from(messages[i].msg_len).unwrap_or(LARGEST);
+            self.received[i] = Received { length, from, stamp: stamp(&controls[i].0[..used]) };
+        }
+        self.count == BATCH
+    }
+}
+
+/// The address in a socket address, of IPv6 or of IPv4 (which is smaller).
+fn address(name: &libc::sockaddr_in6) -> IpAddr {
+    if libc::c_int::from(name.sin6_family) == libc::AF_INET6 {
+        return IpAddr::V6(Ipv6Addr::from(name.sin6_addr.s6_addr));
+    }
+    // SAFETY: our sockets are IPv4 otherwise; a sockaddr_in has the family in the same place, the same alignment, and is
+    // smaller.
+    let v4 = unsafe { &*core::ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+    IpAddr::V4(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()))
 }
 
 /// Finds the time stamp among control messages. Read by hand, because the layout of the stamp

@@ -380,7 +380,6 @@ impl<B: Board> Session<B> {
             }
             self.actuate(now);
             let ready = self.board.wait((now + Duration::from_millis(20)).min(until));
-            while self.board.recv_echo(self.id).is_some() {}
             if ready.signal && self.is_told_to_stop() {
                 until = until.min(self.board.clock().now + STOP_PATIENCE);
                 is_waiting = true;

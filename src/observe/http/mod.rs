@@ -154,6 +154,12 @@ impl Server {
         &self.counters
     }
 
+    /// Whether anybody is there.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.taken != 0
+    }
+
     /// Serves whoever is there, within one wake-up's bounds. Returns whether somebody was.
     pub fn serve(&mut self, now: Instant, carrier: &mut dyn Carrier, facts: &dyn Facts) -> bool {
         // As many as there are places: behind a storm, those who have gone while they waited are let in to be shed.
