@@ -46,11 +46,12 @@ pub struct Clock {
 /// merely returns nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// Bit *i* is set when replies may wait on WAN *i*.
+    /// Bit *i* is set when replies may wait on WAN *i*; a board that would have to look first says so of every WAN that is
+    /// open.
     pub wans: u8,
     /// A TCP probe may have ended.
     pub tcp: bool,
-    /// The router connection may have progressed.
+    /// The router connection may have progressed, or holds something that was not taken.
     pub link: bool,
     /// A signal has arrived.
     pub signal: bool,

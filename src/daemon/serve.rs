@@ -46,13 +46,10 @@ impl<B: Board> Daemon<B> {
     /// Serves whoever looks in; in every wake-up while somebody does. New clients are let in behind a cycle that was `due`:
     /// to ask for them in every wake-up costs as much as sending a probe (docs/profiling.md).
     pub(super) fn serve(&mut self, clock: Clock, due: bool) {
-        if !due && !self.endpoint.server.is_busy() {
-            return;
-        }
         if self.endpoint.again.is_some_and(|at| at <= clock.now) {
             self.listen(clock.now);
         }
-        if self.config.observe.listen.is_none() {
+        if self.config.observe.listen.is_none() || !due && !self.endpoint.server.is_busy() {
             return;
         }
         let known = Known {

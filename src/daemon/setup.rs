@@ -99,7 +99,8 @@ impl<B: Board> Daemon<B> {
             endpoint: Endpoint::new(&config),
             alerts,
             handshake_at: None,
-            left: super::Left::default(),
+            // The first wake-up follows at once, and connects.
+            left: super::Left { link: true, ..super::Left::default() },
             heavy: None,
             logged: 0,
             saved_at: now,

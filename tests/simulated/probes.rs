@@ -1,9 +1,10 @@
 //! Reflectors that are silent, lie, or are hostile.
 
-use super::common::{at, config_text, daemon, limit, line, quality, world};
+use super::common::{at, config_text, daemon, limit, line, quality, set_flows, world};
+use wanctl::daemon::Daemon;
 use wanctl::types::{EventKind, Signal as Quality, State};
-use wanctl_hal::sim::{Action, Answer, Reflector, lock};
-use wanctl_hal::{Duration, EchoEvent, EchoReply, Instant};
+use wanctl_hal::sim::{Action, Answer, Reflector, SimBoard, lock};
+use wanctl_hal::{Direction, Duration, EchoEvent, EchoReply, Instant};
 
 fn everyone(world: &wanctl_hal::sim::SharedWorld, reflector: Reflector) {
     line(world, |wan| wan.reflectors.iter_mut().for_each(|(_, r)| *r = reflector));
@@ -90,4 +91,36 @@ fn a_set_clock_spoils_no_sample() {
     d.run_until(at(20.0));
     assert!(!d.events().iter().any(|e| matches!(e.kind, EventKind::State { .. })), "GREEN all the time");
     assert_eq!(limit(&world, "wan1-dl"), "40000000");
+}
+
+#[test]
+fn between_two_cycles_probes_leave_and_nothing_is_read() {
+    let world = world(1);
+    let mut d = daemon(&world, &config_text("", ""));
+    d.run_until(at(5.0));
+    // Loaded, so that all probes of every cycle are sent, each at its own moment.
+    set_flows(&world, Direction::Download, 2);
+    d.run_until(at(15.0));
+    let (mut taken, mut lone, mut carried) = (0, 0, 0);
+    while lock(&world).now() < at(25.0) {
+        let seen = |d: &Daemon<SimBoard>| (d.counters().cycles, *d.wans()[0].measure.counters());
+        let asked = |d: &Daemon<SimBoard>| (d.actuator().counters().reads, d.actuator().counters().writes);
+        let ((cycles, probes), requests) = (seen(&d), asked(&d));
+        let (ready, clock) = d.sleep(at(25.0));
+        assert!(!d.turn(ready, clock));
+        let (cycles_after, probes_after) = seen(&d);
+        if cycles_after > cycles {
+            taken += probes_after.accepted - probes.accepted;
+            continue;
+        }
+        assert_eq!(probes_after.accepted, probes.accepted, "read before it is used");
+        if ready.link {
+            carried += 1;
+        } else {
+            lone += probes_after.sent - probes.sent;
+            assert_eq!(asked(&d), requests);
+        }
+    }
+    assert!(lone > 300 && carried > 20, "{lone} probes between two cycles, {carried} times the router");
+    assert!(taken > 500, "{taken} replies are taken when a cycle is due");
 }
