@@ -175,6 +175,14 @@ impl Switch {
         let (first, second) = (lists.next()?, lists.next().unwrap_or(&[]));
         // The second one's turn is a third of a lease after the first one's.
         let is_due = first.iter().all(|part| part.until > now && part.until <= now + LEASE - STAGGER);
+        // Where they would end together, as after a hand that cleared both, one ends now to begin anew.
+        let ends_with = |part: &&Part| {
+            let near = |other: &Part| part.until < other.until + STAGGER / 2 && other.until < part.until + STAGGER / 2;
+            part.on == Some(true) && part.until > now && part.id.is_some() && first.iter().any(near)
+        };
+        if let Some(part) = second.iter().find(ends_with).filter(|_| is_due && first.iter().all(|p| !gone(&p))) {
+            return Some(Intent::Release { table: part.table.clone(), id: part.id.clone()? });
+        }
         let part = first.iter().find(gone).or_else(|| second.iter().find(gone).filter(|_| is_due))?;
         let address = Text::try_from(part.key.as_str()).ok()?;
         let seconds = u32::try_from(LEASE.as_secs()).unwrap_or(60);
@@ -187,7 +195,9 @@ impl Switch {
     }
 
     /// The table of some of its parts was read: what was found is judged.
-    fn listed(&mut self, now: Instant, tell: &mut impl FnMut(EventKind)) {
+    ///
+    /// `expected`: what was to be found there by our own reckoning. Leases that have run out are nobody's will.
+    fn listed(&mut self, now: Instant, expected: Option<bool>, tell: &mut impl FnMut(EventKind)) {
         let fault = self.fault();
         if fault != self.told {
             self.told = fault;
@@ -199,7 +209,8 @@ impl Switch {
         let ours = self.ours.replace(found);
         let tagged = self.parts.iter().any(|part| part.tagged);
         // After a reboot nothing is ours; what the dead man's switch did is nobody's will.
-        if ours.is_some_and(|ours| ours != found) && !tagged && !self.spec.respect.is_zero() {
+        let ran_out = self.is_lease() && expected == Some(found);
+        if ours.is_some_and(|ours| ours != found) && !tagged && !ran_out && !self.spec.respect.is_zero() {
             self.respected = Some(now + self.spec.respect);
             tell(EventKind::SwitchFlipped { wan: self.spec.wan, on: found, respected: self.spec.respect });
         }
@@ -310,13 +321,13 @@ impl Switches {
     ) {
         let rows = core::mem::take(&mut self.staged);
         for switch in &mut self.switches {
-            let mut is_its = false;
+            let (mut is_its, expected) = (false, switch.observed(now));
             for part in switch.parts.iter_mut().filter(|part| part.table == *table) {
                 is_its = true;
                 part.found(now, &rows);
             }
             if is_its {
-                switch.listed(now, &mut |event| push(events, event));
+                switch.listed(now, expected, &mut |event| push(events, event));
             }
         }
         let faulty = self.switches.iter().any(|s| s.parts.iter().any(|p| p.table == *table && p.fault.is_some()));

@@ -103,6 +103,29 @@ fn a_lease_stands_while_it_is_wanted_and_costs_no_flash() {
     assert_eq!(listed(&world), [Vec::<String>::new(), Vec::new()]);
 }
 
+/// At whatever moment: it is not taken for a will, both lists are made anew, and they take turns again.
+#[test]
+fn a_hand_that_clears_both_lists_leaves_no_gap_later() {
+    for step in 0..20 {
+        let (world, cleared) = (world(7), 75.0 + 3.1 * f64::from(step));
+        let mut d = daemon(&world, &text(LEASE, ""));
+        d.run_until(at(60.0));
+        primary(&world, false);
+        d.run_until(at(cleared));
+        for list in ["steer-a", "steer-b"] {
+            lock(&world).router.clear_list(list);
+        }
+        // The lists are looked at every ten seconds.
+        d.run_until(at(cleared + 10.5));
+        for tenth in 0..1_800 {
+            d.run_until(at(cleared + 10.5 + f64::from(tenth) / 10.0));
+            let lists = listed(&world);
+            assert!(lists.iter().any(|list| list.len() == 2), "cleared at {cleared}: {lists:?} at {tenth}");
+        }
+        assert_eq!(told(&d, |kind| matches!(kind, EventKind::SwitchFlipped { .. })), 0, "cleared at {cleared}");
+    }
+}
+
 #[test]
 fn a_lease_outlives_its_daemon_by_a_minute_at_most() {
     let world = world(3);
