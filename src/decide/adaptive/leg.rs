@@ -81,7 +81,7 @@ const STARVED: Duration = Duration::from_secs(8);
 const STARVED_AT_HOME: Duration = Duration::from_secs(20);
 
 /// A rate that has changed by this part is another one: the line moves.
-const MOVED: f64 = 0.2;
+const MOVED: f64 = 0.1;
 
 /// How often a queue that falls too slowly is helped by 5 %.
 const SLOW: u32 = 4;
@@ -122,6 +122,8 @@ pub(super) struct Leg {
     tried_at: Instant,
     /// How many tries in a row have succeeded.
     streak: i32,
+    /// The last try was neither used nor wrong.
+    unused: bool,
     /// When a queue was gone before the cut could act.
     spared: Option<Instant>,
     pause: Duration,
@@ -143,6 +145,7 @@ impl Leg {
             moved: (1.0, Instant::ZERO),
             tried_at: Instant::ZERO,
             streak: 0,
+            unused: false,
             spared: None,
             pause: PROBE_FIRST,
             futile: 0,
@@ -278,11 +281,7 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        let tried = match self.phase {
-            Phase::Draining(drain) => drain.tried,
-            Phase::Trying { .. } => true,
-            Phase::Steady { .. } => false,
-        };
+        let tried = self.is_trying() || matches!(self.phase, Phase::Draining(drain) if drain.tried);
         let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
             Some(counted) => self.lower(view, drain, counted),
@@ -354,15 +353,18 @@ impl Leg {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
+        // On the way back a rate that was not used at once, and is now, is no new try: it costs no write to go on.
+        let goes_on = core::mem::take(&mut self.unused) && climbing;
         let starved = if climbing { STARVED } else { STARVED_AT_HOME };
-        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
+        if !goes_on && !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
             return;
         }
         if relieved {
             self.relief.acted_on(view);
         }
-        self.streak = 0;
-        self.try_higher(view, self.first_stride(view), climbing);
+        self.streak = if goes_on { self.streak + 1 } else { 0 };
+        let stride = if goes_on { self.stride(view, climbing) } else { self.first_stride(view) };
+        self.try_higher(view, stride, climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
@@ -392,6 +394,8 @@ impl Leg {
         if view.excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
+            // A long stride that fails says little of what a short one would, which follows soon.
+            let tried = self.usage.rate < 1.1 * from;
             // A rate that carried for a moment after another was tried may be a little more than the capacity.
             let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
@@ -399,8 +403,7 @@ impl Leg {
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
-            self.phase =
-                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
+            self.phase = Phase::Draining(Drain { probe: true, tried, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
@@ -415,11 +418,11 @@ impl Leg {
                 return;
             }
             // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
+            self.unused = true;
             self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
-        self.pause = PROBE_FIRST;
-        self.streak += 1;
+        (self.pause, self.streak) = (PROBE_FIRST, self.streak + 1);
         self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
@@ -458,7 +461,7 @@ impl Leg {
     fn fail(&mut self, view: &View) {
         let failed = self.failed(view).map_or(self.usage.rate, |failed| failed.min(self.usage.rate));
         self.failed = Some((failed, view.now));
-        self.streak = 0;
+        (self.streak, self.unused) = (0, false);
     }
 
     fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
