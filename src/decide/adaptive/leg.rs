@@ -29,8 +29,8 @@ const PROBE: f64 = 1.06;
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
 const FAILED: Duration = Duration::from_secs(30);
-const NEAR: f64 = 1.025;
-const PROBE_SMALL: f64 = 1.015;
+const NEAR: f64 = 1.035;
+const PROBE_SMALL: f64 = 1.03;
 
 /// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
 const CLIMB: f64 = 1.5;
@@ -63,22 +63,11 @@ const SMALL_MS: f64 = 30.0;
 /// Senders far away need so many round trips to use more.
 const FILLS: u32 = 8;
 
-/// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
-/// watched for so long; from the distance on for so many times what the round trip is longer than that, up to the longest
-/// (the second while climbing back).
-const WATCHED: Duration = Duration::from_millis(700);
-const FAR: Duration = Duration::from_millis(50);
-const WATCHED_FAR: u32 = 40;
-const WATCHED_MOST: Duration = Duration::from_secs(12);
-const WATCHED_CLIMBING: Duration = Duration::from_secs(4);
-
 /// The use of a rate is looked at over this time, or ten round trips.
 const LATELY: Duration = Duration::from_secs(1);
 
 /// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
-/// The second is for a rate that was never higher.
 const STARVED: Duration = Duration::from_secs(8);
-const STARVED_AT_HOME: Duration = Duration::from_secs(20);
 
 /// A rate that has changed by this part is another one: the line moves.
 const MOVED: f64 = 0.1;
@@ -122,8 +111,6 @@ pub(super) struct Leg {
     tried_at: Instant,
     /// How many tries in a row have succeeded.
     streak: i32,
-    /// The last try was neither used nor wrong.
-    unused: bool,
     /// When a queue was gone before the cut could act.
     spared: Option<Instant>,
     pause: Duration,
@@ -145,7 +132,6 @@ impl Leg {
             moved: (1.0, Instant::ZERO),
             tried_at: Instant::ZERO,
             streak: 0,
-            unused: false,
             spared: None,
             pause: PROBE_FIRST,
             futile: 0,
@@ -267,9 +253,6 @@ impl Leg {
         if let Some(counted) = counted.filter(|counted| clean && self.usage.is_watched() || *counted < capacity) {
             capacity = counted;
         }
-        if self.usage.passes_all(since) {
-            capacity = self.usage.rate; // all of it came through: a little more than the line carries, at most
-        }
         if view.excess < view.rise && view.slope <= 0.0 {
             capacity = CUT_BLIND * fed; // only probes that are still out tell of it
         }
@@ -281,7 +264,11 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        let tried = self.is_trying() || matches!(self.phase, Phase::Draining(drain) if drain.tried);
+        let tried = match self.phase {
+            Phase::Draining(drain) => drain.tried,
+            Phase::Trying { .. } => true,
+            Phase::Steady { .. } => false,
+        };
         let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
             Some(counted) => self.lower(view, drain, counted),
@@ -353,18 +340,14 @@ impl Leg {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
-        // On the way back a rate that was not used at once, and is now, is no new try: it costs no write to go on.
-        let goes_on = core::mem::take(&mut self.unused) && climbing;
-        let starved = if climbing { STARVED } else { STARVED_AT_HOME };
-        if !goes_on && !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
+        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < STARVED {
             return;
         }
         if relieved {
             self.relief.acted_on(view);
         }
-        self.streak = if goes_on { self.streak + 1 } else { 0 };
-        let stride = if goes_on { self.stride(view, climbing) } else { self.first_stride(view) };
-        self.try_higher(view, stride, climbing);
+        self.streak = 0;
+        self.try_higher(view, self.first_stride(view), climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
@@ -394,8 +377,6 @@ impl Leg {
         if view.excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
-            // A long stride that fails says little of what a short one would, which follows soon.
-            let tried = self.usage.rate < 1.1 * from;
             // A rate that carried for a moment after another was tried may be a little more than the capacity.
             let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
@@ -403,14 +384,15 @@ impl Leg {
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
-            self.phase = Phase::Draining(Drain { probe: true, tried, capacity, before: from, fed, until, ..drain });
+            self.phase =
+                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
         let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
         let shows = view.rise / 1e3 / (SHOWS * (self.usage.rate / from - 1.0)).max(1e-3);
         let shows = Duration::from_secs_f64(shows.clamp(SHOWS_LEAST, SHOWS_MOST));
-        if waited < (view.dead + shows).max(watched(view, climbing)) || !known || doubtful {
+        if waited < view.dead + shows || !known || doubtful {
             return;
         }
         if !self.usage.is_proof(since + view.dead) {
@@ -418,11 +400,11 @@ impl Leg {
                 return;
             }
             // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
-            self.unused = true;
             self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
             return;
         }
-        (self.pause, self.streak) = (PROBE_FIRST, self.streak + 1);
+        self.pause = PROBE_FIRST;
+        self.streak += 1;
         self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
@@ -461,7 +443,7 @@ impl Leg {
     fn fail(&mut self, view: &View) {
         let failed = self.failed(view).map_or(self.usage.rate, |failed| failed.min(self.usage.rate));
         self.failed = Some((failed, view.now));
-        (self.streak, self.unused) = (0, false);
+        self.streak = 0;
     }
 
     fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
@@ -545,12 +527,6 @@ impl Leg {
         self.phase = Phase::Steady { probe_at: None };
         self.reason = Reason::NotOurs;
     }
-}
-
-/// For how long a rate that is tried is watched, until senders have used it to the full.
-fn watched(view: &View, climbing: bool) -> Duration {
-    let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
-    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(WATCHED, WATCHED_MOST) }
 }
 
 /// The part of the capacity at which a queue of so many seconds is drained.

@@ -62,9 +62,6 @@ const AHEAD_MOST: f64 = 12.0;
 const WRITES_MOVING: f64 = 100.0;
 const MOVING: Duration = Duration::from_secs(10);
 
-/// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly.
-const TIRED: f64 = 2.0;
-
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
 
@@ -301,15 +298,13 @@ impl Adaptive {
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
-        let doubts = 1.0 + (self.ahead - AHEAD).max(0.0) / TIRED;
-        let threshold = self.settings.target.get().max(2.0 * view.rise) * doubts;
+        let threshold = self.settings.target.get().max(2.0 * view.rise);
         // Probes that are out speak only beside replies that are late as well: when nothing comes
         // back at all it is silence, and in silence rates are held.
         if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
-        // Once: if it grows on, at a rate that is just what the line carries, our own queue stands and the line's too.
-        if view.now >= self.doubt.0 && self.is_made_elsewhere(since) {
+        if self.is_made_elsewhere(since) {
             self.disown(view);
             return;
         }
