@@ -63,11 +63,14 @@ fn send(board: &mut LinuxBoard, to: IpAddr, sequences: Range<u16>) {
     }
 }
 
+fn as_reply(event: EchoEvent) -> Option<EchoReply> {
+    if let EchoEvent::Reply(reply) = event { Some(reply) } else { None }
+}
+
 /// Everything that a wake-up finds: sender, sequence number and arrival of the replies.
 fn replies(board: &mut LinuxBoard) -> Vec<(IpAddr, u16, Instant)> {
-    let reply = |event| if let EchoEvent::Reply(reply) = event { Some(reply) } else { None };
     let taken = core::iter::from_fn(|| board.recv_echo(WAN()));
-    taken.filter_map(reply).map(|reply| (reply.from, reply.sequence, reply.at)).collect()
+    taken.filter_map(as_reply).map(|reply| (reply.from, reply.sequence, reply.at)).collect()
 }
 
 fn reply(board: &mut LinuxBoard) -> EchoReply {
@@ -119,9 +122,7 @@ fn a_flood_of_one_family_does_not_keep_back_the_other() {
         for _ in 0..2 {
             board.wait(Instant::ZERO);
             let taken = (0..10).filter_map(|_| board.recv_echo(WAN()));
-            from.extend(
-                taken.filter_map(|event| if let EchoEvent::Reply(reply) = event { Some(reply.from) } else { None }),
-            );
+            from.extend(taken.filter_map(as_reply).map(|reply| reply.from));
         }
         assert_eq!(from.iter().filter(|from| **from == other).count(), 2, "{from:?}");
         replies(&mut board);

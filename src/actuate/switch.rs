@@ -148,13 +148,13 @@ impl Switch {
         if self.parts.iter().any(|part| part.on.is_none()) {
             return None;
         }
-        let stands = |part: &Part| part.on == Some(true) && (!self.is_lease() || part.until > now);
         if self.is_lease() {
+            let stands = |part: &Part| part.stands(now);
             let on = self.lists().any(|list| list.iter().all(stands));
             return if on { Some(true) } else { (!self.parts.iter().any(stands)).then_some(false) };
         }
-        let on = stands(&self.parts[0]);
-        self.parts.iter().all(|part| stands(part) == on).then_some(on)
+        let on = self.parts[0].on?;
+        self.parts.iter().all(|part| part.on == Some(on)).then_some(on)
     }
 
     /// The next request that brings it to where it shall be.
@@ -170,28 +170,26 @@ impl Switch {
     }
 
     fn next_lease(&self, now: Instant) -> Option<Intent> {
-        let gone = |part: &&Part| part.on == Some(false) || part.on == Some(true) && part.until <= now;
+        let gone = |part: &&Part| part.on.is_some() && !part.stands(now);
         let mut lists = self.lists();
         let (first, second) = (lists.next()?, lists.next().unwrap_or(&[]));
-        // The second one's turn is a third of a lease after the first one's.
-        let is_due = first.iter().all(|part| part.until > now && part.until <= now + LEASE - STAGGER);
-        // Where they would end together, as after a hand that cleared both, one ends now to begin anew.
-        let ends_with = |part: &&Part| {
-            let near = |other: &Part| part.until < other.until + STAGGER / 2 && other.until < part.until + STAGGER / 2;
-            part.on == Some(true) && part.until > now && part.id.is_some() && first.iter().any(near)
-        };
-        if let Some(part) = second.iter().find(ends_with).filter(|_| is_due && first.iter().all(|p| !gone(&p))) {
-            return Some(Intent::Release { table: part.table.clone(), id: part.id.clone()? });
+        if let Some(part) = first.iter().find(gone) {
+            return part.lease();
         }
-        let part = first.iter().find(gone).or_else(|| second.iter().find(gone).filter(|_| is_due))?;
-        let address = Text::try_from(part.key.as_str()).ok()?;
-        let seconds = u32::try_from(LEASE.as_secs()).unwrap_or(60);
-        Some(Intent::Lease { table: part.table.clone(), address, seconds })
+        // The second one's turn is a third of a lease after the first one's.
+        if !first.iter().all(|part| part.until > now && part.until <= now + LEASE - STAGGER) {
+            return None;
+        }
+        // Where they would end together, as after a hand that cleared both, one ends now to begin anew.
+        let ends_with_first = |part: &Part| {
+            first.iter().any(|it| part.until < it.until + STAGGER / 2 && it.until < part.until + STAGGER / 2)
+        };
+        let ended = second.iter().filter(|part| ends_with_first(part)).find_map(|part| part.release(now));
+        ended.or_else(|| second.iter().find(gone)?.lease())
     }
 
     fn next_release(&self, now: Instant) -> Option<Intent> {
-        let part = self.parts.iter().find(|part| part.on == Some(true) && part.until > now && part.id.is_some())?;
-        Some(Intent::Release { table: part.table.clone(), id: part.id.clone()? })
+        self.parts.iter().find_map(|part| part.release(now))
     }
 
     /// The table of some of its parts was read: what was found is judged.
@@ -380,6 +378,24 @@ fn untagged(comment: &str) -> Option<&str> {
 }
 
 impl Part {
+    /// An entry: it is there, and its time has not come.
+    fn stands(&self, now: Instant) -> bool {
+        self.on == Some(true) && self.until > now
+    }
+
+    /// Puts an entry.
+    fn lease(&self) -> Option<Intent> {
+        let address = Text::try_from(self.key.as_str()).ok()?;
+        let seconds = u32::try_from(LEASE.as_secs()).unwrap_or(60);
+        Some(Intent::Lease { table: self.table.clone(), address, seconds })
+    }
+
+    /// Takes away an entry that stands and can be named.
+    fn release(&self, now: Instant) -> Option<Intent> {
+        let id = self.id.clone().filter(|_| self.stands(now))?;
+        Some(Intent::Release { table: self.table.clone(), id })
+    }
+
     /// What a whole list says of it.
     fn found(&mut self, now: Instant, rows: &[SwitchRow]) {
         let tagged = |row: &&SwitchRow| untagged(&row.key) == Some(self.key.as_str());

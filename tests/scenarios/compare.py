@@ -45,8 +45,9 @@ for (foreign, name), row in sorted(scenarios.items()):
         if rivals:
             delay, use = min(rivals)
             half += p95(row, "adaptive") <= delay / 2
-            more += used(row, "adaptive") >= use
-            if used(row, "adaptive") < use:
+            if used(row, "adaptive") >= use:
+                more += 1
+            else:
                 # 0.95 of a capacity that is known at every moment: more than that leaves a queue, or is luck.
                 (beyond if use > used(row, "oracle") else within).append(f"{name} ({used(row, 'adaptive'):.1f} against {use:.1f})")
             both += p95(row, "adaptive") <= delay / 2 and used(row, "adaptive") >= use

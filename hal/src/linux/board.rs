@@ -17,6 +17,7 @@ use crate::endpoint::ListenError;
 use crate::icmp::Family;
 use crate::units::{Duration, Instant};
 use core::net::SocketAddr;
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -192,8 +193,8 @@ impl LinuxBoard {
         for event in &self.events {
             match event.token() {
                 HOOK => {
-                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
-                    self.hook.progress(event.is_readable() || failed, event.is_writable() || failed);
+                    let [reads, writes] = able(event);
+                    self.hook.progress(reads, writes);
                 }
                 Token(place) => self.wans[place / 2].unread[place % 2] = true,
             }
@@ -212,8 +213,8 @@ impl LinuxBoard {
                 SIGNAL => ready.signal = true,
                 LINK => {
                     ready.link = true;
-                    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
-                    self.link.progress(event.is_readable() || failed, event.is_writable() || failed);
+                    let [reads, writes] = able(event);
+                    self.link.progress(reads, writes);
                 }
                 _ => ready.tcp = true,
             }
@@ -221,6 +222,12 @@ impl LinuxBoard {
         ready.link |= self.link.is_pending();
         ready
     }
+}
+
+/// Whether a stream can be read, and written: one that has failed tells so to whoever tries either.
+fn able(event: &Event) -> [bool; 2] {
+    let failed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+    [event.is_readable() || failed, event.is_writable() || failed]
 }
 
 /// Wall-clock time less monotonic time.
