@@ -1,7 +1,7 @@
 //! The program itself on the controller's side of the line, and a RouterOS double in the router
 //! whose queues *are* the kernel's.
 
-use super::line::{Direction, REFLECTORS, ROUTER_ADDRESS, RealLine, Shaper};
+use super::line::{Direction, Gauge, REFLECTORS, ROUTER_ADDRESS, RealLine, Shaper};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -54,8 +54,8 @@ impl Router {
         let server = server.expect("the RouterOS double");
         let stop = Arc::new(AtomicBool::new(false));
         let counting = line.router.spawn({
-            let stop = Arc::clone(&stop);
-            move || count(&world, &stop)
+            let (stop, gauge) = (Arc::clone(&stop), Gauge::new(&line.router));
+            move || count(&world, gauge, &stop)
         });
         Self { server, rates, stop, counting: Some(counting) }
     }
@@ -89,10 +89,14 @@ fn follow(shaper: Shaper, rates: [Rates; 2]) -> impl FnMut(&str, Option<&str>) +
 }
 
 /// Counts the kernel's traffic into the double, so that its statistics are true.
-fn count(world: &SharedWorld, stop: &AtomicBool) {
+fn count(world: &SharedWorld, mut gauge: Gauge, stop: &AtomicBool) {
     let mut before: Option<[[Traffic; 2]; 2]> = None;
     while !stop.load(Ordering::Relaxed) {
-        let now = QUEUES.map(|(_, interface, _)| interface_counters(interface));
+        let now = QUEUES.map(|(_, interface, direction)| {
+            let [received, sent] = interface_counters(interface);
+            let [dropped, queued_bytes, queued_packets] = gauge.look(direction);
+            [received, Traffic { dropped, queued_bytes, queued_packets, ..sent }]
+        });
         if let Some(before) = before {
             let mut world = lock(world);
             for (i, (queue, interface, _)) in QUEUES.into_iter().enumerate() {
@@ -114,8 +118,14 @@ fn interface_counters(interface: &str) -> [Traffic; 2] {
     [0, 8].map(|at| Traffic { bytes: numbers[at], packets: numbers[at + 1], ..Traffic::default() })
 }
 
+/// What has passed and was dropped in between, and what waits now.
 fn since(before: &Traffic, now: &Traffic) -> Traffic {
-    Traffic { bytes: now.bytes - before.bytes, packets: now.packets - before.packets, ..Traffic::default() }
+    Traffic {
+        bytes: now.bytes - before.bytes,
+        packets: now.packets - before.packets,
+        dropped: now.dropped - before.dropped,
+        ..*now
+    }
 }
 
 /// A running `wanctl run`; killed when dropped.

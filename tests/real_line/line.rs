@@ -11,9 +11,9 @@
 
 use super::delay::DelayLine;
 use super::netns::{Netns, cable};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -194,6 +194,43 @@ impl Shaper {
         if let Some(commands) = &mut tc.commands {
             commands.write_all(lines.as_bytes()).expect("tc -batch ended");
         }
+    }
+}
+
+/// What the kernel says of the router's shapers. Like their changes it goes through a `tc` that runs already: a process
+/// for every look would load the machine on which all this is measured.
+pub struct Gauge {
+    process: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Gauge {
+    pub fn new(router: &Netns) -> Self {
+        let mut command = Command::new("tc");
+        command.args(["-statistics", "-json", "-force", "-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = router.prepare(&mut command).spawn().expect("tc -batch");
+        let answers = BufReader::new(process.stdout.take().expect("what tc says"));
+        Self { questions: process.stdin.take(), process, answers }
+    }
+
+    /// Packets dropped since the start, and bytes and packets that wait now.
+    pub fn look(&mut self, direction: Direction) -> [u64; 3] {
+        let mut answer = String::new();
+        if let Some(questions) = &mut self.questions {
+            writeln!(questions, "qdisc show dev {}", direction.shaper_interface()).expect("tc -batch ended");
+            self.answers.read_line(&mut answer).expect("tc's answer");
+        }
+        let queues: serde_json::Value = serde_json::from_str(&answer).expect("JSON from tc");
+        let root = queues.as_array().and_then(|all| all.iter().find(|queue| queue["root"] == true)).expect("the shaper");
+        ["drops", "backlog", "qlen"].map(|key| root[key].as_u64().expect("a number"))
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        let _ = self.process.wait();
     }
 }
 

@@ -29,8 +29,8 @@ const PROBE: f64 = 1.06;
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
 const FAILED: Duration = Duration::from_secs(30);
-const NEAR: f64 = 1.035;
-const PROBE_SMALL: f64 = 1.03;
+const NEAR: f64 = 1.025;
+const PROBE_SMALL: f64 = 1.015;
 
 /// Climbing to a rate that was good goes in these steps; beyond it in steps of [`PROBE`].
 const CLIMB: f64 = 1.5;
@@ -63,11 +63,22 @@ const SMALL_MS: f64 = 30.0;
 /// Senders far away need so many round trips to use more.
 const FILLS: u32 = 8;
 
+/// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
+/// watched for so long, and where the round trip is a long one for so many times what it is longer than that, up to the
+/// longest; up to the second while climbing back, which must not take so long.
+const WATCHED: Duration = Duration::from_millis(700);
+const FAR: Duration = Duration::from_millis(50);
+const WATCHED_FAR: u32 = 40;
+const WATCHED_MOST: Duration = Duration::from_secs(12);
+const WATCHED_CLIMBING: Duration = Duration::from_secs(2);
+
 /// The use of a rate is looked at over this time, or ten round trips.
 const LATELY: Duration = Duration::from_secs(1);
 
 /// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
+/// The second is for a rate that was never higher.
 const STARVED: Duration = Duration::from_secs(8);
+const STARVED_AT_HOME: Duration = Duration::from_secs(20);
 
 /// A rate that has changed by this part is another one: the line moves.
 const MOVED: f64 = 0.1;
@@ -340,7 +351,8 @@ impl Leg {
             return;
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
-        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < STARVED {
+        let starved = if climbing { STARVED } else { STARVED_AT_HOME };
+        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
             return;
         }
         if relieved {
@@ -392,7 +404,7 @@ impl Leg {
         let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
         let shows = view.rise / 1e3 / (SHOWS * (self.usage.rate / from - 1.0)).max(1e-3);
         let shows = Duration::from_secs_f64(shows.clamp(SHOWS_LEAST, SHOWS_MOST));
-        if waited < view.dead + shows || !known || doubtful {
+        if waited < (view.dead + shows).max(watched(view, climbing)) || !known || doubtful {
             return;
         }
         if !self.usage.is_proof(since + view.dead) {
@@ -527,6 +539,12 @@ impl Leg {
         self.phase = Phase::Steady { probe_at: None };
         self.reason = Reason::NotOurs;
     }
+}
+
+/// For how long a rate that is tried is watched, until senders have used it to the full.
+fn watched(view: &View, climbing: bool) -> Duration {
+    let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
+    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(WATCHED, WATCHED_MOST) }
 }
 
 /// The part of the capacity at which a queue of so many seconds is drained.

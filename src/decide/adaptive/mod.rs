@@ -62,6 +62,12 @@ const AHEAD_MOST: f64 = 12.0;
 const WRITES_MOVING: f64 = 100.0;
 const MOVING: Duration = Duration::from_secs(10);
 
+/// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly.
+const TIRED: f64 = 2.0;
+
+/// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
+const CREEPS: f64 = 0.03;
+
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
 
@@ -298,13 +304,16 @@ impl Adaptive {
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
-        let threshold = self.settings.target.get().max(2.0 * view.rise);
+        let doubts = 1.0 + (self.ahead - AHEAD).max(0.0) / TIRED;
+        let threshold = self.settings.target.get().max(2.0 * view.rise) * doubts;
         // Probes that are out speak only beside replies that are late as well: when nothing comes
         // back at all it is silence, and in silence rates are held.
         if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
             return;
         }
-        if self.is_made_elsewhere(since) {
+        // What creeps on from there is ours: at just what the line carries our own queue stands, and the line's grows too.
+        let creeps = foreign >= view.rise && view.slope < CREEPS && view.now < self.doubt.0;
+        if !creeps && self.is_made_elsewhere(since) {
             self.disown(view);
             return;
         }
