@@ -222,7 +222,8 @@ impl Gauge {
             self.answers.read_line(&mut answer).expect("tc's answer");
         }
         let queues: serde_json::Value = serde_json::from_str(&answer).expect("JSON from tc");
-        let root = queues.as_array().and_then(|all| all.iter().find(|queue| queue["root"] == true)).expect("the shaper");
+        let root =
+            queues.as_array().and_then(|all| all.iter().find(|queue| queue["root"] == true)).expect("the shaper");
         ["drops", "backlog", "qlen"].map(|key| root[key].as_u64().expect("a number"))
     }
 }

@@ -64,9 +64,11 @@ const SMALL_MS: f64 = 30.0;
 const FILLS: u32 = 8;
 
 /// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
-/// watched for so long, and where the round trip is a long one for so many times what it is longer than that, up to the
-/// longest; up to the second while climbing back, which must not take so long.
+/// watched for so long (not where noise is more than this, in milliseconds: on radio the capacity itself moves meanwhile),
+/// and where the round trip is a long one for so many times what it is longer than that, up to the longest; up to the
+/// last while climbing back.
 const WATCHED: Duration = Duration::from_millis(700);
+const RESTLESS_MS: f64 = 5.0;
 const FAR: Duration = Duration::from_millis(50);
 const WATCHED_FAR: u32 = 40;
 const WATCHED_MOST: Duration = Duration::from_secs(12);
@@ -544,7 +546,8 @@ impl Leg {
 /// For how long a rate that is tried is watched, until senders have used it to the full.
 fn watched(view: &View, climbing: bool) -> Duration {
     let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
-    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(WATCHED, WATCHED_MOST) }
+    let least = if view.rise > RESTLESS_MS { Duration::ZERO } else { WATCHED };
+    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(least, WATCHED_MOST) }
 }
 
 /// The part of the capacity at which a queue of so many seconds is drained.
