@@ -9,20 +9,17 @@ use wanctl::types::EventKind;
 
 /// What must hold in every row, and in some.
 fn check(case: &Case, law: &str, outcomes: &[Outcome]) {
-    let (nobody, ours) = (&outcomes[0], &outcomes[2]);
+    let ours = &outcomes[2];
     let what = format!("{}, {law}: {:?}", case.name, ours.turns);
     assert!(ours.turns.len() <= 4, "{what}");
     if !case.should_steer {
         assert!(ours.turns.is_empty(), "{what}\n{:?}", ours.told);
     }
-    // The runs are two different ones, if only because the router is asked about its switches: the laws' own
-    // chance makes some milliseconds, and is all there is where nothing turned.
-    assert!(
-        ours.turns.is_empty() || ours.p95_ms() <= nobody.p95_ms() + 15.0,
-        "{what}: {} against {}",
-        ours.p95_ms(),
-        nobody.p95_ms()
-    );
+    // What it costs to stay differs by chance from run to run, if only because the router is asked about its switches:
+    // the worst of those in which nothing turned, and some milliseconds. It is all there is where ours did not turn.
+    let stays = outcomes.iter().filter(|o| o.turns.is_empty()).map(Outcome::p95_ms).fold(0.0, f64::max);
+    let turned = !ours.turns.is_empty();
+    assert!(!turned || ours.p95_ms() <= stays + 15.0, "{what}: {} against {stays}", ours.p95_ms());
 }
 
 fn seconds(time: Option<f64>) -> String {
