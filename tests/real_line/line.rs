@@ -140,18 +140,31 @@ pub fn is_cake() -> bool {
     std::env::var_os("WANCTL_SHAPER").is_some_and(|kind| kind == "cake")
 }
 
+/// A `tc` that runs already and reads commands.
 struct Tc {
     process: Child,
     commands: Option<ChildStdin>,
 }
 
-impl Shaper {
-    fn new(router: &Netns, bps: u64) -> Self {
+impl Tc {
+    fn start(router: &Netns, options: &[&str], answers: Stdio) -> Self {
         let mut command = Command::new("tc");
-        command.args(["-force", "-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.args(options).args(["-force", "-batch", "-"]).stdin(Stdio::piped()).stdout(answers);
         let mut process = router.prepare(&mut command).spawn().expect("tc -batch");
         let commands = process.stdin.take();
-        let shaper = Self(Arc::new(Mutex::new(Tc { process, commands })));
+        Self { process, commands }
+    }
+
+    fn tell(&mut self, lines: &str) {
+        if let Some(commands) = &mut self.commands {
+            commands.write_all(lines.as_bytes()).expect("tc -batch ended");
+        }
+    }
+}
+
+impl Shaper {
+    fn new(router: &Netns, bps: u64) -> Self {
+        let shaper = Self(Arc::new(Mutex::new(Tc::start(router, &[], Stdio::null()))));
         for direction in [Direction::Download, Direction::Upload] {
             if is_cake() {
                 shaper.apply("add", direction, bps);
@@ -190,48 +203,33 @@ impl Shaper {
     }
 
     fn tell(&self, lines: &str) {
-        let mut tc = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(commands) = &mut tc.commands {
-            commands.write_all(lines.as_bytes()).expect("tc -batch ended");
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tell(lines);
     }
 }
 
-/// What the kernel says of the router's shapers. Like their changes it goes through a `tc` that runs already: a process
-/// for every look would load the machine on which all this is measured.
+/// What the kernel says of the router's shapers. Like their changes it goes through a [`Tc`]: a process for every look
+/// would load the machine on which all this is measured.
 pub struct Gauge {
-    process: Child,
-    questions: Option<ChildStdin>,
+    tc: Tc,
     answers: BufReader<ChildStdout>,
 }
 
 impl Gauge {
     pub fn new(router: &Netns) -> Self {
-        let mut command = Command::new("tc");
-        command.args(["-statistics", "-json", "-force", "-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = router.prepare(&mut command).spawn().expect("tc -batch");
-        let answers = BufReader::new(process.stdout.take().expect("what tc says"));
-        Self { questions: process.stdin.take(), process, answers }
+        let mut tc = Tc::start(router, &["-statistics", "-json"], Stdio::piped());
+        let answers = BufReader::new(tc.process.stdout.take().expect("what tc says"));
+        Self { tc, answers }
     }
 
     /// Packets dropped since the start, and bytes and packets that wait now.
     pub fn look(&mut self, direction: Direction) -> [u64; 3] {
         let mut answer = String::new();
-        if let Some(questions) = &mut self.questions {
-            writeln!(questions, "qdisc show dev {}", direction.shaper_interface()).expect("tc -batch ended");
-            self.answers.read_line(&mut answer).expect("tc's answer");
-        }
+        self.tc.tell(&format!("qdisc show dev {}\n", direction.shaper_interface()));
+        self.answers.read_line(&mut answer).expect("tc's answer");
         let queues: serde_json::Value = serde_json::from_str(&answer).expect("JSON from tc");
         let root =
             queues.as_array().and_then(|all| all.iter().find(|queue| queue["root"] == true)).expect("the shaper");
         ["drops", "backlog", "qlen"].map(|key| root[key].as_u64().expect("a number"))
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        drop(self.questions.take());
-        let _ = self.process.wait();
     }
 }
 
