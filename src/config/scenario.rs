@@ -72,6 +72,8 @@ pub struct Control {
     pub cycle: Duration,
     /// Time between two readings of statistics under load; `None`: the daemon's default.
     pub statistics: Option<Duration>,
+    /// When anybody begins to control the line; before, the router's limits are the ceilings.
+    pub starts: Duration,
 }
 
 /// What happens to reflectors.
@@ -240,7 +242,7 @@ fn scenario(root: &Section<'_, '_>) -> Option<Scenario> {
     let from = root.duration_in("figures_from", Duration::ZERO..=most).unwrap_or(Duration::from_secs(10).min(most / 2));
     let line = line(root);
     let router = router(&root.section("router"));
-    let control = control(&root.section("control"));
+    let control = control(&root.section("control"), most);
     let mut events: Vec<_> = root.sections("event").iter().flat_map(|section| event(section, most)).collect();
     events.sort_by_key(|event| event.at);
     let walks = root.sections("walk").iter().filter_map(|section| walk(section, most)).collect();
@@ -336,11 +338,12 @@ fn router(section: &Section<'_, '_>) -> Router {
     Router { latency: [low, high], bucket, cake_rtt, counters_every }
 }
 
-fn control(section: &Section<'_, '_>) -> Control {
+fn control(section: &Section<'_, '_>, most: Duration) -> Control {
     let cycle = section.duration_in("cycle", Duration::from_millis(10)..=Duration::from_secs(1));
     let statistics = section.duration_in("statistics", Duration::from_millis(100)..=Duration::from_secs(60));
+    let starts = section.duration_in("starts", Duration::ZERO..=most).unwrap_or_default();
     section.finish();
-    Control { cycle: cycle.unwrap_or(Duration::from_millis(50)), statistics }
+    Control { cycle: cycle.unwrap_or(Duration::from_millis(50)), statistics, starts }
 }
 
 /// Everything that one `[[event]]` says, each with its time.

@@ -46,6 +46,7 @@ struct Case<'a> {
 /// What came of one run.
 #[derive(Clone)]
 struct Run {
+    seed: u64,
     /// Medians over the rounds.
     figures: Figures,
     /// By round: a few hundred bytes are all that is kept of one.
@@ -91,6 +92,7 @@ pub(super) fn command() -> Command {
                 .help("Whom to run: adaptive (default), classic, fixed, oracle,\ncake-autorate, sqm-autorate"),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
+        .arg(count("first-seed").default_value("1").help("Seeds from this one on, to see one run again"))
         .arg(
             Arg::new("lasts")
                 .long("lasts")
@@ -121,12 +123,12 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
     };
     let names = matches.get_many::<String>("law").into_iter().flatten();
     let contenders: Vec<Contender> = names.filter_map(|name| Contender::named(name)).collect();
-    let seeds = matches.get_one::<u64>("seeds").copied().unwrap_or(1);
+    let [first_seed, seeds] = ["first-seed", "seeds"].map(|name| matches.get_one::<u64>(name).copied().unwrap_or(1));
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
     let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
     let lasts = matches.get_one::<Duration>("lasts").copied().unwrap_or_default();
-    let order = Order { scenarios, contenders, seeds, lasts, out };
+    let order = Order { scenarios, contenders, first_seed, seeds, lasts, out };
     match simulate(&order, jobs).and_then(|outcomes| tell(&outcomes, seeds, out)) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -187,6 +189,7 @@ fn suite(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 struct Order<'a> {
     scenarios: Vec<Scenario>,
     contenders: Vec<Contender>,
+    first_seed: u64,
     seeds: u64,
     /// Every run lasts at least this long.
     lasts: Duration,
@@ -206,7 +209,7 @@ fn simulate(order: &Order<'_>, jobs: usize) -> Result<Vec<Outcome>, String> {
     let pairs: Vec<_> = order.scenarios.iter().flat_map(|s| order.contenders.iter().map(move |&c| (s, c))).collect();
     let cases = |&(scenario, contender)| {
         let rounds = order.rounds(scenario);
-        (1..=order.seeds).map(move |seed| Case { scenario, contender, seed, rounds })
+        (0..order.seeds).map(move |i| Case { scenario, contender, seed: order.first_seed + i, rounds })
     };
     let work: Vec<Case<'_>> = pairs.iter().flat_map(cases).collect();
     let next = AtomicUsize::new(0);
@@ -217,7 +220,8 @@ fn simulate(order: &Order<'_>, jobs: usize) -> Result<Vec<Outcome>, String> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = work.get(at) else { return };
-                    let result = one(case, order.out).map_err(|error| format!("{}: {error}", case.scenario.name));
+                    let result = one(case, order.out.filter(|_| case.seed == order.first_seed))
+                        .map_err(|error| format!("{}: {error}", case.scenario.name));
                     results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
                 }
             });
@@ -234,7 +238,7 @@ fn simulate(order: &Order<'_>, jobs: usize) -> Result<Vec<Outcome>, String> {
     Ok(outcomes)
 }
 
-/// One run; series and plot of the first seed's last round are written.
+/// One run; series and plot of the last round are written to `out`.
 fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Run, String> {
     let mut rounds = Vec::new();
     let mut limits = [[f64::INFINITY, 0.0]; 2];
@@ -245,11 +249,11 @@ fn one(case: &Case<'_>, out: Option<&Path>) -> Result<Run, String> {
                 (*lowest, *highest) = (lowest.min(limit), highest.max(limit));
             }
         }
-        if let Some(directory) = out.filter(|_| case.seed == 1 && round + 1 == case.rounds) {
+        if let Some(directory) = out.filter(|_| round + 1 == case.rounds) {
             output::run(directory, case, &record, &figures)?;
         }
         rounds.push(figures);
         Ok(())
     })?;
-    Ok(Run { figures: figures::medians(&rounds), rounds, limits, whole })
+    Ok(Run { seed: case.seed, figures: figures::medians(&rounds), rounds, limits, whole })
 }

@@ -43,9 +43,9 @@ pub(super) fn file(path: &Path, text: &str) -> Result<(), String> {
 }
 
 fn outcome(outcome: &Outcome) -> Value {
-    let runs = (1..).zip(&outcome.runs).map(|(seed, run)| {
+    let runs = outcome.runs.iter().map(|run| {
         let mut map = named(&run.figures);
-        map.insert("seed".to_owned(), Value::from(seed));
+        map.insert("seed".to_owned(), Value::from(run.seed));
         if run.rounds.len() > 1 {
             map.extend(long(run));
         }

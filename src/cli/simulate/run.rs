@@ -8,6 +8,7 @@ use crate::config::scenario::{Happening, Scenario};
 use crate::daemon::{Daemon, Restored, Setup, Store};
 use crate::types::{Duration, Instant};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::ops::Range;
 use std::sync::Arc;
 use wanctl_hal::sim::{SharedWorld, SimBoard, lock};
 
@@ -36,12 +37,12 @@ pub(super) struct Whole {
 /// # Errors
 /// What keeps the daemon from starting, or what `seen` says.
 pub(super) fn run(case: &Case<'_>, mut seen: impl FnMut(u64, Record) -> Result<(), String>) -> Result<Whole, String> {
-    let Case { scenario, contender, seed, rounds } = *case;
-    let world = stage::world(scenario, contender, seed).share();
-    let mut daemon = contender.law().map(|_| daemon(&world, scenario, contender)).transpose()?;
+    let Case { scenario, contender: _, seed, rounds } = *case;
+    let world = stage::world(scenario, seed).share();
+    let mut daemon = None;
     for round in 0..rounds {
         let timeline = stage::timeline(scenario, stage::seed(seed, round));
-        let record = one(&world, daemon.as_mut(), case, timeline);
+        let record = one(&world, &mut daemon, case, timeline)?;
         seen(round, record)?;
     }
     let router = &lock(&world).router;
@@ -58,19 +59,25 @@ pub(super) fn run(case: &Case<'_>, mut seen: impl FnMut(u64, Record) -> Result<(
 /// One round, from the present on.
 fn one(
     world: &SharedWorld,
-    daemon: Option<&mut Simulated>,
+    daemon: &mut Option<Simulated>,
     case: &Case<'_>,
     timeline: Vec<(Instant, Happening)>,
-) -> Record {
+) -> Result<Record, String> {
+    let Case { scenario, contender, .. } = *case;
     let (begin, requests, observer) = {
         let mut world = lock(world);
         stage::plan(&mut world, case, &timeline);
         let observer = Observer::watch(&mut world, timeline, case.scenario.lasts);
         (world.now(), world.router.requests_total(), observer)
     };
-    let end = begin + case.scenario.lasts;
+    let end = begin + scenario.lasts;
+    if daemon.is_none() && contender.law().is_some() {
+        lock(world).advance(begin + scenario.control.starts);
+        *daemon = Some(self::daemon(world, scenario, contender)?);
+    }
     let said = if let Some(daemon) = daemon {
-        control(daemon, case.scenario.control.cycle, begin, end)
+        let from = lock(world).now();
+        control(daemon, scenario.control.cycle, begin, from..end)
     } else {
         lock(world).advance(end);
         Vec::new()
@@ -78,7 +85,7 @@ fn one(
     let (rows, timeline) = record::lock(&observer).take();
     let mut world = lock(world);
     let writes = world.router.take_writes().into_iter().map(|write| since(begin, write.at)).collect();
-    Record { rows, said, writes, requests: world.router.requests_total() - requests, timeline }
+    Ok(Record { rows, said, writes, requests: world.router.requests_total() - requests, timeline })
 }
 
 /// A time of the world in that of a round.
@@ -100,12 +107,12 @@ fn daemon(world: &SharedWorld, scenario: &Scenario, contender: Contender) -> Res
 }
 
 /// Lets it work for a while, and writes down what it says.
-fn control(daemon: &mut Simulated, cycle: Duration, begin: Instant, end: Instant) -> Vec<Said> {
+fn control(daemon: &mut Simulated, cycle: Duration, begin: Instant, time: Range<Instant>) -> Vec<Said> {
     let mut said = Vec::new();
     // From cycle to cycle: the daemon wakes then anyway, so asking it changes nothing.
-    let mut now = begin;
-    while now < end {
-        now = (now + cycle).min(end);
+    let mut now = time.start;
+    while now < time.end {
+        now = (now + cycle).min(time.end);
         daemon.run_until(now);
         if let Some((_, verdict)) = daemon.wans().first().and_then(|wan| wan.last) {
             let both = [verdict.download, verdict.upload];
@@ -151,7 +158,7 @@ mod tests {
         let (_, seen) = records(&scenario, "classic", 1);
         let contender = Contender::named("classic").unwrap();
         let case = Case { scenario: &scenario, contender, seed: 3, rounds: 1 };
-        let world = stage::world(&scenario, contender, 3).share();
+        let world = stage::world(&scenario, 3).share();
         let mut daemon = daemon(&world, &scenario, contender).unwrap();
         stage::plan(&mut lock(&world), &case, &stage::timeline(&scenario, 3));
         daemon.run_until(Instant::ZERO + scenario.lasts);

@@ -83,12 +83,9 @@ fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happ
 }
 
 /// The world at the beginning.
-pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64) -> World {
+pub(super) fn world(scenario: &Scenario, seed: u64) -> World {
     let line = &scenario.line;
-    let limit = |d: Direction| match contender {
-        Contender::Fixed | Contender::Oracle => known(line.legs[d.index()].capacity),
-        Contender::Daemon(_) | Contender::Published(_) => line.legs[d.index()].ceiling.bps(),
-    };
+    let limit = |d: Direction| line.legs[d.index()].ceiling.bps();
     let [down, up] = Direction::BOTH.map(|d| QueueSetup::tree(QUEUES[d.index()], "bridge", limit(d)));
     let [min, max] = scenario.router.latency;
     let router = RouterSetup {
@@ -127,21 +124,33 @@ pub(super) fn world(scenario: &Scenario, contender: Contender, seed: u64) -> Wor
 pub(super) fn plan(world: &mut World, case: &Case<'_>, timeline: &[(Instant, Happening)]) {
     let begin = world.now();
     if begin > Instant::ZERO {
-        restored(case.scenario).iter().for_each(|what| happen(world, case.contender, begin, what));
+        restored(case.scenario).iter().for_each(|what| happen(world, case, begin, what));
+    } else if matches!(case.contender, Contender::Fixed | Contender::Oracle) {
+        world.at(begin + case.scenario.control.starts, Action::Do(Box::new(know)));
     }
     // What comes too late for this round must not fall into the next.
     let lasts = case.scenario.lasts;
     for (at, what) in timeline.iter().map(|(at, what)| (at.since(Instant::ZERO), what)).filter(|(at, _)| *at <= lasts) {
-        happen(world, case.contender, begin + at, what);
+        happen(world, case, begin + at, what);
     }
 }
 
-fn happen(world: &mut World, contender: Contender, at: Instant, what: &Happening) {
+fn happen(world: &mut World, case: &Case<'_>, at: Instant, what: &Happening) {
     for action in actions(what) {
         world.at(at, action);
     }
-    if let (Contender::Oracle, Happening::Capacity(d, rate)) = (contender, what) {
-        world.at(at, Action::SetLimit(QUEUES[d.index()].to_owned(), known(*rate).to_string()));
+    let controlled = at >= Instant::ZERO + case.scenario.control.starts;
+    if controlled && matches!((case.contender, what), (Contender::Oracle, Happening::Capacity(..))) {
+        world.at(at, Action::Do(Box::new(know)));
+    }
+}
+
+/// The limits of somebody who knows the capacity.
+fn know(world: &mut World) {
+    let Some(wan) = world.wans.first() else { return };
+    let known = Direction::BOTH.map(|d| Bitrate::from_f64(wan.line.capacity(d).as_f64() * MARGIN));
+    for (queue, limit) in QUEUES.iter().zip(known) {
+        world.router.set_limit(queue, &limit.bps().to_string());
     }
 }
 
@@ -187,11 +196,6 @@ fn medium(word: &str) -> Medium {
         "starlink" => Medium::Starlink,
         _ => Medium::Plain,
     }
-}
-
-/// The limit of somebody who knows the capacity.
-fn known(capacity: Bitrate) -> u64 {
-    Bitrate::from_f64(capacity.as_f64() * MARGIN).bps()
 }
 
 /// What happens, in the words of the simulator.

@@ -2,14 +2,11 @@
 
 use super::phase::{Drain, Phase};
 use super::relief::Relief;
-use super::usage::Usage;
+use super::usage::{PACKET_BITS, Usage};
 use super::{FUTILE, View, state_of};
 use crate::types::{
     Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
 };
-
-/// Bits of a full packet on the wire.
-const PACKET_BITS: f64 = 1_514.0 * 8.0;
 
 /// Time in which a queue is drained (seconds): a rate of *C·(1 − q/T)* empties *q* in *T*.
 const DRAIN_S: f64 = 0.3;
@@ -103,6 +100,9 @@ const AS_EXPECTED: f64 = 1.3;
 
 /// A queue that has not fallen below this part of its peak in the time computed does not fall.
 const FALLING: f64 = 0.75;
+
+/// A cut that leaves more of the rate than this would take long to drain anything: it proves nothing.
+const DEEP: f64 = 0.92;
 
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
@@ -199,7 +199,12 @@ impl Leg {
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
         let answered = view.now >= drain.until + view.rtt * 2;
-        answered && !drain.probe && view.bound >= FALLING * drain.peak && self.usage.passes_all(drain.since + view.dead)
+        let deep = self.usage.rate <= DEEP * drain.before;
+        answered
+            && deep
+            && !drain.probe
+            && view.bound >= FALLING * drain.peak
+            && self.usage.passes_all(drain.since + view.dead)
     }
 
     /// Time of a full packet on the wire (milliseconds).
@@ -462,6 +467,10 @@ impl Leg {
 
     fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
         drain.peak = drain.peak.max(view.bound);
+        if view.bound >= view.rise && !drain.probe {
+            let delivered = self.usage.delivered_since(drain.begun).unwrap_or(0.0);
+            drain.delivered = drain.delivered.max(delivered);
+        }
         self.phase = Phase::Draining(drain);
         if view.bound < view.rise {
             if !drain.probe && view.now.since(drain.begun) < view.dead {
@@ -473,7 +482,8 @@ impl Leg {
                 self.spared = Some(view.now);
                 self.set(if again { drain.capacity * view.headroom } else { drain.before });
             } else {
-                self.set(drain.capacity * view.headroom);
+                let delivered = if drain.delivered > 0.0 { drain.delivered } else { drain.capacity };
+                self.set(drain.capacity.min(delivered) * view.headroom);
             }
             self.pause = if drain.tried {
                 self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))

@@ -340,11 +340,12 @@ impl Adaptive {
     /// is not high yet can wait for them.
     fn is_worth_waiting(&self, view: &View, since: Instant, blamed: [bool; 2]) -> bool {
         let [download, _] = &self.legs;
-        blamed == [true, false]
+        let alone = blamed == [true, false] && view.bound < URGENT_MS && download.usage().is_watched();
+        // A queue that was there before us tells by its growth nothing of what the line carries, and can wait as well.
+        let stands = blamed[0] && view.slope < CREEPS;
+        (alone || stands)
             && !download.is_busy()
-            && download.usage().is_watched()
             && !download.usage().is_counted_since(since)
-            && view.bound < URGENT_MS
             && view.now.since(since) < COUNTERS_LAST
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Drain {
     pub(super) tried: bool,
     /// What the line is believed to carry.
     pub(super) capacity: f64,
+    /// What the line has delivered at most while the queue stood (bit/s), zero when nobody knows.
+    pub(super) delivered: f64,
     /// The rate before it began, and what was sent then.
     pub(super) before: f64,
     pub(super) fed: f64,
@@ -49,6 +51,7 @@ impl Drain {
             probe: false,
             tried: false,
             capacity: 0.0,
+            delivered: 0.0,
             before: 0.0,
             fed: 0.0,
             begun: now,

@@ -40,6 +40,12 @@ const BACKLOG_S: f64 = 0.002;
 const BACKLOG_MOST: f64 = 3_000.0;
 const BACKLOG_LEAST: f64 = 1_600.0;
 
+/// Bits of a full packet on the wire.
+pub(super) const PACKET_BITS: f64 = 1_514.0 * 8.0;
+
+/// Readings closer together tell nothing of a rate (seconds).
+const LEAST_S: f64 = 0.02;
+
 /// Counters, as last read.
 #[derive(Clone, Copy, Debug)]
 struct Counters {
@@ -48,6 +54,9 @@ struct Counters {
     at: Instant,
     /// bit/s.
     achieved: Option<f64>,
+    /// What came to our own queue meanwhile, at least: what passed, what is waiting now and was not before, and what was
+    /// dropped.
+    inflow: Option<f64>,
     queued: f64,
 }
 
@@ -84,7 +93,12 @@ impl Usage {
         if queued >= self.backlog() {
             self.queued_at = Some(stats.at);
         }
-        self.counters = Some(Counters { from: stats.since[i], at: stats.at, achieved, queued });
+        let inflow = self.counters.zip(achieved).map(|(before, achieved)| {
+            let dropped = f64::from(u32::try_from(stats.dropped[i]).unwrap_or(u32::MAX)) * PACKET_BITS;
+            let more = (queued - before.queued) * 8.0 + dropped;
+            achieved + more / stats.at.since(before.at).as_secs_f64().max(LEAST_S)
+        });
+        self.counters = Some(Counters { from: stats.since[i], at: stats.at, achieved, inflow, queued });
     }
 
     /// Part of the rate that is used; `None` when nobody knows.
@@ -137,7 +151,13 @@ impl Usage {
     /// counters read after `since`, and only where they are behind the line's queue.
     pub(super) fn passes_all(&self, since: Instant) -> bool {
         let read = self.counters.is_some_and(|c| c.at > since);
-        self.behind && read && self.is_backlogged() && self.load().is_some_and(|load| load >= PASSED)
+        let comes = self.counters.and_then(|c| c.inflow).is_some_and(|inflow| inflow >= PASSED * self.rate);
+        self.behind && read && self.is_backlogged() && comes
+    }
+
+    /// What the line delivered, counted after `since`; as much as it carries while a queue stands in it.
+    pub(super) fn delivered_since(&self, since: Instant) -> Option<f64> {
+        self.counters.filter(|c| self.behind && c.from >= since).and_then(|c| c.inflow)
     }
 
     /// What was counted last was counted after `since`, give or take a cycle.
