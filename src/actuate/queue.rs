@@ -292,12 +292,11 @@ impl Queue {
             let (new, old) = (counters[i], previous.counters[i]);
             let dropped = new.dropped.saturating_sub(old.dropped);
             if new.bytes == old.bytes && at.since(moved[i]) < STANDSTILL {
-                // Some routers count in steps: the rate of the last step stands until the next one.
-                return previous.statistics[i].map(|last| Statistics {
-                    dropped,
-                    queued_bytes: new.queued_bytes,
-                    ..last
-                });
+                // Some routers count in steps: the rate of the last step stands until the next one. Before the first one
+                // nothing has passed, as far as anybody knows.
+                let nothing = Statistics { since: moved[i], achieved: Some(Bitrate::ZERO), dropped, queued_bytes: 0 };
+                let last = previous.statistics[i].unwrap_or(nothing);
+                return Some(Statistics { dropped, queued_bytes: new.queued_bytes, ..last });
             }
             let since = if new.bytes == old.bytes { previous.at } else { core::mem::replace(&mut moved[i], at) };
             // Counters that go backwards are a reset, not a rate.

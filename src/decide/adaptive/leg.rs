@@ -467,9 +467,10 @@ impl Leg {
 
     fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
         drain.peak = drain.peak.max(view.bound);
-        if view.bound >= view.rise && !drain.probe {
-            let delivered = self.usage.delivered_since(drain.begun).unwrap_or(0.0);
-            drain.delivered = drain.delivered.max(delivered);
+        drain.shared |= !only;
+        if view.bound >= view.rise && !drain.probe && self.usage.read_at() > drain.read {
+            drain.read = self.usage.read_at();
+            drain.count(self.usage.delivered_since(drain.begun));
         }
         self.phase = Phase::Draining(drain);
         if view.bound < view.rise {
@@ -482,8 +483,7 @@ impl Leg {
                 self.spared = Some(view.now);
                 self.set(if again { drain.capacity * view.headroom } else { drain.before });
             } else {
-                let delivered = if drain.delivered > 0.0 { drain.delivered } else { drain.capacity };
-                self.set(drain.capacity.min(delivered) * view.headroom);
+                self.set(drain.capacity() * view.headroom);
             }
             self.pause = if drain.tried {
                 self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))
@@ -521,7 +521,8 @@ impl Leg {
                 return;
             }
             let slow = drain.slow + 1;
-            self.drain(view, Drain { capacity: 0.95 * drain.capacity, peak: view.bound, slow, ..next });
+            let capacity = if drain.is_known() { drain.capacity() } else { 0.95 * drain.capacity };
+            self.drain(view, Drain { capacity, peak: view.bound, slow, ..next });
             self.reason = Reason::Draining;
         } else if view.now >= drain.until + view.dead * PATIENCE {
             self.futile += 1;

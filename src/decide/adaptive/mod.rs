@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The longest an alarm waits for counters that were counted since it began.
 const COUNTERS_LAST: Duration = Duration::from_millis(350);
 
+/// …and an alarm for what was there before us: the router may just have been found, and is read twice before it counts.
+const FOUND_LAST: Duration = Duration::from_millis(700);
+
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
 
@@ -139,6 +142,8 @@ pub struct Adaptive {
     /// When that is suspected to be ours after all, and how long the next such time will be.
     doubt: (Instant, Duration),
     started: Option<Instant>,
+    /// Since when the delay is seen and can be acted on.
+    sees: Option<Instant>,
     last: Option<Instant>,
     stats_at: Option<Instant>,
     latency: Duration,
@@ -158,6 +163,7 @@ impl Adaptive {
             foreign: 0.0,
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
+            sees: None,
             last: None,
             stats_at: None,
             latency: Duration::from_millis(50),
@@ -210,10 +216,12 @@ impl Adaptive {
                 // help may not have been made. What is seen is acted on afterwards.
                 (self.foreign, self.doubt) = (0.0, (now, DOUBT_FIRST));
                 self.sensor.see(now, input.sample, false, false);
+                self.sees = None;
                 self.legs.iter_mut().for_each(|leg| leg.hold(Reason::NoRouter));
             }
             signal if sees(signal) => {
                 let good = signal == Signal::Good;
+                self.sees.get_or_insert(now);
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
                 let clear =
@@ -232,7 +240,7 @@ impl Adaptive {
             signal => {
                 let reason = if signal == Signal::WarmingUp { Reason::WarmingUp } else { Reason::NoSignal };
                 self.legs.iter_mut().for_each(|leg| leg.hold(reason));
-                (self.sum, self.rising) = (0.0, None);
+                (self.sum, self.rising, self.sees) = (0.0, None, None);
             }
         }
         self.count_writes(now, elapsed, before);
@@ -318,7 +326,10 @@ impl Adaptive {
             return;
         }
         let blamed = self.blame(view, since);
-        if blamed.iter().any(|b| *b) && !self.is_worth_waiting(view, since, blamed) {
+        // Of a queue that was there before us nobody has seen how fast it grew.
+        let found = self.sees.is_some_and(|at| since <= at);
+        let view = &View { slope: if found { 0.0 } else { view.slope }, ..*view };
+        if blamed.iter().any(|b| *b) && !self.is_worth_waiting(view, since, found, blamed) {
             let shared = blamed == [true; 2];
             for (leg, guilty) in self.legs.iter_mut().zip(blamed) {
                 if guilty { leg.alarm(view, since, shared) } else { leg.abandon(view) }
@@ -338,15 +349,14 @@ impl Adaptive {
 
     /// A longer path and a slower line look the same at first. Counters tell them apart; a delay that
     /// is not high yet can wait for them.
-    fn is_worth_waiting(&self, view: &View, since: Instant, blamed: [bool; 2]) -> bool {
+    fn is_worth_waiting(&self, view: &View, since: Instant, found: bool, blamed: [bool; 2]) -> bool {
         let [download, _] = &self.legs;
         let alone = blamed == [true, false] && view.bound < URGENT_MS && download.usage().is_watched();
-        // A queue that was there before us tells by its growth nothing of what the line carries, and can wait as well.
-        let stands = blamed[0] && view.slope < CREEPS;
-        (alone || stands)
+        // A queue that was there before us has stood for long already.
+        (alone || found && blamed[0])
             && !download.is_busy()
             && !download.usage().is_counted_since(since)
-            && view.now.since(since) < COUNTERS_LAST
+            && view.now.since(since) < if found { FOUND_LAST } else { COUNTERS_LAST }
     }
 
     /// Who causes the delay: whoever is trying a higher rate; else the loaded direction; of two

@@ -23,8 +23,14 @@ pub(super) struct Drain {
     pub(super) tried: bool,
     /// What the line is believed to carry.
     pub(super) capacity: f64,
-    /// What the line has delivered at most while the queue stood (bit/s), zero when nobody knows.
-    pub(super) delivered: f64,
+    /// What the line has delivered while the queue stood, and in what time (bits, seconds).
+    pub(super) delivered: [f64; 2],
+    /// The most it has delivered (bit/s).
+    pub(super) most: f64,
+    /// There was traffic the other way: the queue may be there.
+    pub(super) shared: bool,
+    /// The last reading in it.
+    pub(super) read: Instant,
     /// The rate before it began, and what was sent then.
     pub(super) before: f64,
     pub(super) fed: f64,
@@ -40,7 +46,34 @@ pub(super) struct Drain {
     pub(super) excess: f64,
 }
 
+/// Counters of a shorter time are too coarse (seconds).
+const KNOWN_S: f64 = 0.25;
+
 impl Drain {
+    /// Takes in what the line has delivered in a stretch (bits, seconds) while the queue stood.
+    pub(super) fn count(&mut self, stretch: Option<[f64; 2]>) {
+        let Some([bits, time]) = stretch else { return };
+        self.delivered = [self.delivered[0] + bits, self.delivered[1] + time];
+        self.most = self.most.max(bits / time);
+    }
+
+    /// Whether it was seen for long enough what the line delivers.
+    pub(super) fn is_known(&self) -> bool {
+        !self.shared && self.delivered[1] >= KNOWN_S
+    }
+
+    /// What the line carries: what it has delivered while a queue stood in it, or what was believed.
+    pub(super) fn capacity(&self) -> f64 {
+        let [bits, time] = self.delivered;
+        if self.is_known() {
+            bits / time
+        } else if self.most > 0.0 {
+            self.capacity.min(self.most)
+        } else {
+            self.capacity
+        }
+    }
+
     /// One that begins now; the rest is to be filled in.
     pub(super) fn new(view: &View) -> Self {
         let now = view.now;
@@ -51,7 +84,10 @@ impl Drain {
             probe: false,
             tried: false,
             capacity: 0.0,
-            delivered: 0.0,
+            delivered: [0.0; 2],
+            most: 0.0,
+            shared: false,
+            read: now,
             before: 0.0,
             fed: 0.0,
             begun: now,

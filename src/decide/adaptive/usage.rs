@@ -155,9 +155,17 @@ impl Usage {
         self.behind && read && self.is_backlogged() && comes
     }
 
-    /// What the line delivered, counted after `since`; as much as it carries while a queue stands in it.
-    pub(super) fn delivered_since(&self, since: Instant) -> Option<f64> {
-        self.counters.filter(|c| self.behind && c.from >= since).and_then(|c| c.inflow)
+    /// What the line delivered (bits) in the stretch that was read last, and its length (seconds), if it began after `since`;
+    /// as much as it carries while a queue stands in it.
+    pub(super) fn delivered_since(&self, since: Instant) -> Option<[f64; 2]> {
+        let counters = self.counters.filter(|c| self.behind && c.from >= since)?;
+        let time = counters.at.since(counters.from).as_secs_f64();
+        counters.inflow.map(|inflow| [inflow * time, time])
+    }
+
+    /// When counters were last read.
+    pub(super) fn read_at(&self) -> Instant {
+        self.counters.map_or(Instant::ZERO, |c| c.at)
     }
 
     /// What was counted last was counted after `since`, give or take a cycle.
