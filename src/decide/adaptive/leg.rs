@@ -122,6 +122,9 @@ pub(super) struct Leg {
     moved: (f64, Instant),
     /// When a higher rate was last tried.
     tried_at: Instant,
+    /// The rate of the cycle before, and when it was last higher than that.
+    before: f64,
+    raised_at: Instant,
     /// How many tries in a row have succeeded.
     streak: i32,
     /// When a queue was gone before the cut could act.
@@ -144,6 +147,8 @@ impl Leg {
             relief: Relief::default(),
             moved: (1.0, Instant::ZERO),
             tried_at: Instant::ZERO,
+            before: range.ceiling().as_f64(),
+            raised_at: Instant::ZERO,
             streak: 0,
             spared: None,
             pause: PROBE_FIRST,
@@ -225,6 +230,11 @@ impl Leg {
             Phase::Trying { since, .. } => view.now.since(since) < view.dead * DOUBT,
             Phase::Steady { .. } => false,
         }
+    }
+
+    /// When its rate was last raised.
+    pub(super) const fn raised_at(&self) -> Instant {
+        self.raised_at
     }
 
     /// When the line was last seen to move.
@@ -329,6 +339,9 @@ impl Leg {
         }
         if matches!(self.phase, Phase::Steady { .. }) && libm::fabs(self.usage.rate / self.moved.0 - 1.0) > MOVED {
             self.moved = (self.usage.rate, view.now);
+        }
+        if core::mem::replace(&mut self.before, self.usage.rate) < self.usage.rate {
+            self.raised_at = view.now;
         }
         let (cutting, draining) = match self.phase {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),

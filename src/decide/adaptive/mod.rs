@@ -68,6 +68,9 @@ const MOVING: Duration = Duration::from_secs(10);
 /// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly.
 const TIRED: f64 = 2.0;
 
+/// What follows our own rise so soon is ours.
+const RAISED: Duration = Duration::from_millis(1000);
+
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
 
@@ -343,6 +346,7 @@ impl Adaptive {
     fn is_made_elsewhere(&self, since: Instant) -> bool {
         let [download, upload] = &self.legs;
         !self.legs.iter().any(Leg::is_blamed)
+            && since >= download.raised_at() + self.latency * 4 + RAISED
             && download.usage().passes_all(since + self.latency)
             && upload.usage().is_idle()
     }
