@@ -229,7 +229,7 @@ impl Adaptive {
                 // in our queue.
                 let clear =
                     good && self.legs.iter().all(|leg| leg.usage().is_clear()) && !self.legs.iter().any(Leg::is_blamed);
-                let idle = self.legs.iter().all(|leg| leg.usage().is_idle());
+                let idle = self.legs.iter().all(|leg| leg.usage().is_idle() && leg.usage().is_clear());
                 self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now, good);
                 self.watch(&view, elapsed);

@@ -112,10 +112,10 @@ impl Usage {
         self.load().is_none_or(|load| load >= LOADED) || self.is_backlogged() || self.loaded_at.is_some_and(lately)
     }
 
-    /// No queue of this direction stands in the line: nobody fills it, or our own queue does the
-    /// waiting.
+    /// No queue of this direction stands in the line: nobody fills it or has filled it lately, because a line that fails
+    /// looks idle; or our own queue does the waiting.
     pub(super) fn is_clear(&self) -> bool {
-        self.load().is_some_and(|load| load < LOADED) || self.is_backlogged()
+        self.counters.is_some() && !self.is_loaded() || self.is_backlogged()
     }
 
     /// Below that it is never to blame.
