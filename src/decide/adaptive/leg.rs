@@ -21,8 +21,9 @@ const CUT_LEAST: f64 = 0.3;
 const CUT_BLIND: f64 = 0.5;
 
 /// A probe raises the rate by this much: from a headroom of 5 % it goes just above the capacity,
-/// which shows as 10 ms per second.
-const PROBE: f64 = 1.06;
+/// which shows as 10 ms per second. The second where noise hides so little.
+pub(super) const PROBE: f64 = 1.06;
+pub(super) const PROBE_RESTLESS: f64 = 1.1;
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
 const FAILED: Duration = Duration::from_secs(30);
@@ -46,6 +47,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
 const PROBE_SOON: Duration = Duration::from_millis(6500);
+/// …and on a restless path while it moves.
+const PROBE_MOVING: Duration = Duration::from_millis(1500);
 const SOON: Duration = Duration::from_secs(60);
 
 /// A rate that is too high must show half of what was added as more than noise: the time for that, at least and at most
@@ -61,11 +64,10 @@ const SMALL_MS: f64 = 30.0;
 const FILLS: u32 = 8;
 
 /// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
-/// watched for so long (not where noise is more than this, in milliseconds: on radio the capacity itself moves meanwhile),
+/// watched for so long (not on a restless path: on radio the capacity itself moves meanwhile),
 /// and where the round trip is a long one for so many times what it is longer than that, up to the longest; up to the
 /// last while climbing back.
 const WATCHED: Duration = Duration::from_millis(700);
-const RESTLESS_MS: f64 = 5.0;
 const FAR: Duration = Duration::from_millis(50);
 const WATCHED_FAR: u32 = 40;
 const WATCHED_MOST: Duration = Duration::from_secs(12);
@@ -384,6 +386,9 @@ impl Leg {
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
     fn longest_pause(&self, view: &View) -> Duration {
+        if view.now.since(self.moved.1) < super::MOVING && view.restless {
+            return PROBE_MOVING;
+        }
         let fallen = self.good.is_some_and(|(good, at)| good > self.usage.rate && view.now.since(at) < SOON);
         if fallen { PROBE_SOON } else { PROBE_LAST }
     }
@@ -457,18 +462,18 @@ impl Leg {
     /// Halfway to a rate that has just failed; to that rate when it is near. Only a download is taken so near to what
     /// the line carries: there its usual delay tells when that is more ([`Relief`]).
     fn first_stride(&self, view: &View) -> f64 {
-        let Some(failed) = self.failed(view).filter(|_| self.usage.is_watched()) else { return PROBE };
+        let Some(failed) = self.failed(view).filter(|_| self.usage.is_watched()) else { return view.probe() };
         let room = failed / self.usage.rate;
-        if room > NEAR { libm::sqrt(room).min(PROBE) } else { room.clamp(PROBE_SMALL, PROBE) }
+        if room > NEAR { libm::sqrt(room).min(view.probe()) } else { room.clamp(PROBE_SMALL, view.probe()) }
     }
 
     /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
-        let grown = (1..self.streak).fold(PROBE, |stride, _| (stride * stride).min(1.25));
+        let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(1.25));
         let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(CLIMB));
         let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
-        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) { PROBE } else { stride }
+        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) { view.probe() } else { stride }
     }
 
     /// The rate that was tried makes delay.
@@ -570,7 +575,7 @@ impl Leg {
 /// For how long a rate that is tried is watched, until senders have used it to the full.
 fn watched(view: &View, climbing: bool) -> Duration {
     let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
-    let least = if view.rise > RESTLESS_MS { Duration::ZERO } else { WATCHED };
+    let least = if view.restless { Duration::ZERO } else { WATCHED };
     if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(least, WATCHED_MOST) }
 }
 

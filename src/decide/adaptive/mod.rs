@@ -74,6 +74,9 @@ const RAISED: Duration = Duration::from_millis(1000);
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
 
+/// A path is restless where three times its spread is more than this (milliseconds).
+const RESTLESS_MS: f64 = 5.0;
+
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
 
@@ -103,6 +106,8 @@ pub(super) struct View {
     slope: f64,
     /// Excess that is more than noise.
     rise: f64,
+    /// Noise is that of radio.
+    restless: bool,
     /// RTT of now: after two of them senders have answered to what our queue has dropped.
     rtt: Duration,
     /// From a decision to its effect in the samples, without the queue.
@@ -123,6 +128,11 @@ impl View {
             (false, false) => AHEAD,
         };
         self.ahead <= most
+    }
+
+    /// How far a try goes.
+    fn probe(&self) -> f64 {
+        if self.restless { leg::PROBE_RESTLESS } else { leg::PROBE }
     }
 
     /// The queue in seconds, as far as anything is known of it.
@@ -295,6 +305,7 @@ impl Adaptive {
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
+            restless: 3.0 * spread > RESTLESS_MS,
             rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
