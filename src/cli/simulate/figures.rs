@@ -198,7 +198,8 @@ impl<'a> View<'a> {
     fn is_steady(&self, at: Instant) -> bool {
         let until = self.record.timeline.partition_point(|(t, _)| *t <= at);
         let last = until.checked_sub(1).map_or(Instant::ZERO, |i| self.record.timeline[i].0);
-        at.since(last) >= SETTLED
+        let starts = Instant::ZERO + self.scenario.control.starts;
+        at.since(if at < starts { last } else { last.max(starts) }) >= SETTLED
     }
 
     fn steady_rows(&self) -> impl Iterator<Item = &Row> {
