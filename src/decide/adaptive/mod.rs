@@ -152,6 +152,8 @@ pub struct Adaptive {
     rising: Option<Instant>,
     /// Delay that turned out not to be ours: what is usual until it goes away.
     foreign: f64,
+    /// Directions that were cut and are not to blame, until the delay is gone.
+    acquitted: [bool; 2],
     /// When that is suspected to be ours after all, and how long the next such time will be.
     doubt: (Instant, Duration),
     started: Option<Instant>,
@@ -174,6 +176,7 @@ impl Adaptive {
             sum: 0.0,
             rising: None,
             foreign: 0.0,
+            acquitted: [false; 2],
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
             sees: None,
@@ -390,6 +393,7 @@ impl Adaptive {
             // A download that waits in our own queue is innocent. An upload may wait in ours and
             // in the line's: its counters say nothing of what comes after them.
             let guilty = [loaded[0] && !self.legs[0].is_innocent(view), loaded[1]];
+            let guilty = [0, 1].map(|i| guilty[i] && !self.acquitted[i]);
             if guilty.iter().any(|g| *g) {
                 return guilty;
             }
@@ -409,12 +413,20 @@ impl Adaptive {
         if one || waited || self.stats_at.is_none() { loaded } else { [false; 2] }
     }
 
-    /// Cuts that don't bend the delay are taken back.
+    /// Cuts that don't bend the delay are taken back. Then it is the turn of the other direction, if it is loaded: with a
+    /// rate that is just what the line carries a queue of its own stands, and the line's does not go.
     fn give_up(&mut self, view: &View) {
-        if self.legs.iter().any(|leg| leg.futile() >= FUTILE) {
-            for leg in &mut self.legs {
-                leg.take_back();
-            }
+        if view.bound < view.rise {
+            self.acquitted = [false; 2];
+        }
+        let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE) else { return };
+        self.acquitted[i] = true;
+        let other = &self.legs[1 - i];
+        let next = other.usage().is_loaded() && !other.is_blamed() && !self.acquitted[1 - i];
+        self.legs.iter_mut().for_each(|leg| leg.take_back());
+        if next {
+            self.legs[1 - i].alarm(view, view.now, false);
+        } else {
             self.disown(view);
         }
     }
