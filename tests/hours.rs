@@ -99,7 +99,7 @@ fn look(scenario: &Scenario) -> (String, String) {
         must(*value == short[key], format!("{key} of the first round is {value}, of the scenario {}", short[key]));
     }
     let count = |key: &str| number(&long, key);
-    let cycles = seconds / scenario.control.cycle.as_secs_f64();
+    let cycles = (seconds - scenario.control.starts.as_secs_f64()) / scenario.control.cycle.as_secs_f64();
     must((count("cycles") - cycles).abs() <= 1.0, format!("{} cycles, not {cycles}", count("cycles")));
     must(count("missed_cycles") == 0.0, format!("{} cycles missed", count("missed_cycles")));
     for (direction, leg) in ["download", "upload"].iter().zip(&scenario.line.legs) {

@@ -105,8 +105,8 @@ pub(super) const SCENES: [Scene; 7] = [
     Scene {
         title: "Everything at once: the hardest case",
         story: [
-            "Download and upload together: one delay, two suspects. The present law slows",
-            "both. Calls stay smooth, but the download gives away much of its speed.",
+            "Download and upload together: one delay, two suspects. The router's counters",
+            "tell which of them makes it, and each comes to what its direction carries.",
         ],
         seconds: 12,
         controlled: true,

@@ -358,8 +358,10 @@ impl Leg {
         let quiet = view.bound < view.rise;
         let lately = view.now - (view.rtt * 10).max(LATELY);
         let used = self.usage.is_proof(lately);
-        if quiet && self.usage.is_used(lately) {
-            self.proven = self.proven.max(self.usage.rate);
+        if quiet {
+            // What has passed without delay is carried.
+            let carried = if self.usage.is_used(lately) { Some(1.0) } else { self.usage.load() };
+            self.proven = self.proven.max(carried.unwrap_or(0.0).min(1.0) * self.usage.rate);
         }
         let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
         let Some(at) = probe_at else {
@@ -380,8 +382,12 @@ impl Leg {
         if relieved {
             self.relief.acted_on(view);
         }
-        self.streak = 0;
-        self.try_higher(view, self.first_stride(view), climbing);
+        // One that was not used at once, and now is, goes on where it was.
+        if view.now.since(self.tried_at) > watched(view, climbing) + SETTLE * 2 {
+            self.streak = 0;
+        }
+        let stride = if self.streak > 0 { self.stride(view, climbing) } else { self.first_stride(view) };
+        self.try_higher(view, stride, climbing);
     }
 
     /// Soon after a fall the capacity may well come back; later probes are rarer.
@@ -409,9 +415,12 @@ impl Leg {
     /// A higher rate proves itself when the delay has had time to answer and has not.
     fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         let waited = view.now.since(since);
+        // The longer it is looked at, the sooner a single sample is late by chance.
+        let long = waited > view.dead + view.dead.max(WATCHED);
+        let [excess, little] = if long { view.firm } else { [view.excess; 2] };
         // Half of that is no proof of anything, for a while.
-        let doubtful = view.excess - view.wire > 0.5 * view.rise;
-        if view.excess > view.rise || doubtful && waited >= view.dead * DOUBT {
+        let doubtful = little - view.wire > 0.5 * view.rise;
+        if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
             // A rate that carried for a moment after another was tried may be a little more than the capacity.

@@ -102,6 +102,8 @@ pub(super) struct View {
     /// Delay above the usual by replies, and with probes still out (milliseconds).
     excess: f64,
     bound: f64,
+    /// The least excess of the last two samples, and of all that are kept.
+    firm: [f64; 2],
     /// Growth of the delay (seconds per second), as replies show it.
     slope: f64,
     /// Excess that is more than noise.
@@ -306,6 +308,7 @@ impl Adaptive {
             now,
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
+            firm: [2, sensor::HISTORY].map(|samples| self.sensor.least_excess(samples) - self.foreign),
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,

@@ -22,7 +22,7 @@ const CANDIDATES: usize = FIRST_TCP as usize + 4;
 const SLOPE_WINDOW: Duration = Duration::from_millis(160);
 
 /// Samples kept for the slope.
-const HISTORY: usize = 8;
+pub(super) const HISTORY: usize = 8;
 
 /// Time constant of the mean and the spread of the idle line's delay (seconds).
 const SETTLE_S: f64 = 5.0;
@@ -207,6 +207,12 @@ impl Sensor {
     /// Delay above what an idle line has, by replies alone (milliseconds, may be below zero).
     pub(super) fn excess(&self) -> f64 {
         self.delay - self.mean
+    }
+
+    /// The least of the last samples, so many of them: a late one is no queue.
+    pub(super) fn least_excess(&self, samples: usize) -> f64 {
+        let recent = self.history[..self.kept].iter().take(samples);
+        recent.map(|(_, delay)| *delay).fold(self.delay, f64::min) - self.mean
     }
 
     /// The same with the probes that are still out: what the delay is at least.
