@@ -1,0 +1,200 @@
+//! A direction that is steady, or tries a higher rate: when, how far, and how long it is watched.
+
+use super::super::MOVING;
+use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, View, drain_part};
+use crate::types::{Duration, Instant, Reason};
+
+/// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
+const FAILED: Duration = Duration::from_secs(30);
+const NEAR: f64 = 1.025;
+const PROBE_SMALL: f64 = 1.015;
+
+/// Climbing to a rate that was good goes in these steps; beyond it in steps of [`View::probe`].
+const CLIMB: f64 = 1.5;
+
+/// A good rate is remembered for this long.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// The longest pause so soon after the capacity fell: it may well come back.
+const PROBE_SOON: Duration = Duration::from_millis(6500);
+/// …and on a restless path while it moves.
+const PROBE_MOVING: Duration = Duration::from_millis(1500);
+const SOON: Duration = Duration::from_secs(60);
+
+/// A rate that is too high must show half of what was added as more than noise: the time for that, at least and at most
+/// (seconds).
+const SHOWS: f64 = 0.5;
+const SHOWS_LEAST: f64 = 0.1;
+const SHOWS_MOST: f64 = 0.2;
+
+/// A queue this small (milliseconds) goes by itself at the rate that was good before: one write less.
+const SMALL_MS: f64 = 30.0;
+
+/// Senders far away need so many round trips to use more.
+const FILLS: u32 = 8;
+
+/// What the line carries now it may not carry when all senders are at their most: a rate beyond what was ever good is
+/// watched for so long (not on a restless path: on radio the capacity itself moves meanwhile),
+/// and where the round trip is a long one for so many times what it is longer than that, up to the longest; up to the
+/// last while climbing back.
+const WATCHED: Duration = Duration::from_millis(700);
+const FAR: Duration = Duration::from_millis(50);
+const WATCHED_FAR: u32 = 40;
+const WATCHED_MOST: Duration = Duration::from_secs(12);
+const WATCHED_CLIMBING: Duration = Duration::from_secs(2);
+
+/// The use of a rate is looked at over this time, or ten round trips.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
+/// The second is for a rate that was never higher.
+const STARVED: Duration = Duration::from_secs(8);
+const STARVED_AT_HOME: Duration = Duration::from_secs(20);
+
+impl Leg {
+    pub(super) fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
+        let quiet = view.bound < view.rise;
+        let lately = view.now - (view.rtt * 10).max(LATELY);
+        let used = self.usage.is_proof(lately);
+        if quiet {
+            // What has passed without delay is carried.
+            let carried = if self.usage.is_used(lately) { Some(1.0) } else { self.usage.load() };
+            self.proven = self.proven.max(carried.unwrap_or(0.0).min(1.0) * self.usage.rate);
+        }
+        let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
+        let Some(at) = probe_at else {
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        };
+        // Whoever does not use what there is needs no more.
+        self.reason = if at_ceiling || used { Reason::Steady } else { Reason::Unused };
+        let relieved = self.relief.see(view, self.usage.rate, used);
+        if at_ceiling || !quiet || !alone || !used || view.now < at && !relieved {
+            return;
+        }
+        let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
+        let starved = if climbing { STARVED } else { STARVED_AT_HOME };
+        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
+            return;
+        }
+        if relieved {
+            self.relief.acted_on(view);
+        }
+        // One that was not used at once, and now is, goes on where it was.
+        if view.now.since(self.tried_at) > watched(view, climbing) + SETTLE * 2 {
+            self.streak = 0;
+        }
+        let stride = if self.streak > 0 { self.stride(view, climbing) } else { self.first_stride(view) };
+        self.try_higher(view, stride, climbing);
+    }
+
+    /// Soon after a fall the capacity may well come back; later probes are rarer.
+    pub(super) fn longest_pause(&self, view: &View) -> Duration {
+        if view.now.since(self.moved.1) < MOVING && view.restless {
+            return PROBE_MOVING;
+        }
+        let fallen = self.good.is_some_and(|(good, at)| good > self.usage.rate && view.now.since(at) < SOON);
+        if fallen { PROBE_SOON } else { PROBE_LAST }
+    }
+
+    /// The rate that was good, while it is remembered.
+    fn goal(&self, view: &View) -> Option<f64> {
+        self.good.filter(|(_, at)| view.now.since(*at) < REMEMBER).map(|(rate, _)| rate)
+    }
+
+    fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
+        let from = self.usage.rate;
+        self.set(from * factor);
+        self.tried_at = view.now;
+        self.phase = Phase::Trying { from, since: view.now, climbing };
+        self.reason = if climbing { Reason::Recovering } else { Reason::Probing };
+    }
+
+    /// A higher rate proves itself when the delay has had time to answer and has not.
+    pub(super) fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
+        let waited = view.now.since(since);
+        // The longer it is looked at, the sooner a single sample is late by chance.
+        let long = waited > view.dead + view.dead.max(WATCHED);
+        let [excess, little] = if long { view.firm } else { [view.excess; 2] };
+        // Half of that is no proof of anything, for a while.
+        let doubtful = little - view.wire > 0.5 * view.rise;
+        if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
+            // Not yet an alarm, but enough to know. What was carried before still is.
+            let fed = self.usage.arrival();
+            // A rate that carried for a moment after another was tried may be a little more than the capacity.
+            let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
+            let (from, drain) = (capacity * view.headroom, Drain::new(view));
+            self.fail(view);
+            let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
+            self.set(from.min(capacity * part));
+            let until = self.drained_at(view, capacity);
+            self.phase =
+                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
+            self.reason = Reason::ProbeFailed;
+            return;
+        }
+        let known = self.usage.was_read_after(since + view.dead).unwrap_or(waited >= view.dead * 3);
+        let shows = view.rise / 1e3 / (SHOWS * (self.usage.rate / from - 1.0)).max(1e-3);
+        let shows = Duration::from_secs_f64(shows.clamp(SHOWS_LEAST, SHOWS_MOST));
+        if waited < (view.dead + shows).max(watched(view, climbing)) || !known || doubtful {
+            return;
+        }
+        if !self.usage.is_proof(since + view.dead) {
+            if waited < view.rtt * FILLS {
+                return;
+            }
+            // Nobody uses it: nothing is proven, and nothing is wrong. It goes on when it is used.
+            self.phase = Phase::Steady { probe_at: Some(view.now + SETTLE) };
+            return;
+        }
+        self.pause = PROBE_FIRST;
+        self.streak += 1;
+        self.proven = self.proven.max(self.usage.rate);
+        self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
+        if self.usage.rate >= self.range.ceiling().as_f64() {
+            self.phase = Phase::Steady { probe_at: None };
+            return;
+        }
+        if climbing && self.goal(view).is_none_or(|good| self.usage.rate >= 0.99 * good) {
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        }
+        self.try_higher(view, self.stride(view, climbing), climbing);
+    }
+
+    /// The lowest rate that made delay lately.
+    fn failed(&self, view: &View) -> Option<f64> {
+        self.failed.filter(|(_, at)| view.now.since(*at) < FAILED).map(|(rate, _)| rate)
+    }
+
+    /// Halfway to a rate that has just failed; to that rate when it is near. Only a download is taken so near to what
+    /// the line carries: there its usual delay tells when that is more ([`Relief`]).
+    fn first_stride(&self, view: &View) -> f64 {
+        let Some(failed) = self.failed(view).filter(|_| self.usage.is_watched()) else { return view.probe() };
+        let room = failed / self.usage.rate;
+        if room > NEAR { libm::sqrt(room).min(view.probe()) } else { room.clamp(PROBE_SMALL, view.probe()) }
+    }
+
+    /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
+    /// where it has failed before.
+    fn stride(&self, view: &View, climbing: bool) -> f64 {
+        let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(1.25));
+        let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(CLIMB));
+        let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
+        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) { view.probe() } else { stride }
+    }
+
+    /// The rate that was tried makes delay.
+    pub(super) fn fail(&mut self, view: &View) {
+        let failed = self.failed(view).map_or(self.usage.rate, |failed| failed.min(self.usage.rate));
+        self.failed = Some((failed, view.now));
+        self.streak = 0;
+    }
+}
+
+/// For how long a rate that is tried is watched, until senders have used it to the full.
+fn watched(view: &View, climbing: bool) -> Duration {
+    let far = view.rtt.saturating_sub(FAR) * WATCHED_FAR;
+    let least = if view.restless { Duration::ZERO } else { WATCHED };
+    if climbing { far.min(WATCHED_CLIMBING) } else { far.clamp(least, WATCHED_MOST) }
+}
