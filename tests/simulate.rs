@@ -201,7 +201,8 @@ fn the_suite_is_what_it_says() {
     for result in &results {
         let p95 = result["medians"]["added_delay_p95_ms"].as_f64().unwrap();
         let controllable = result["controllable"].as_bool().unwrap();
-        assert!(!controllable || p95 < 30.0, "{}: {p95} ms", result["scenario"]);
+        // The oracle never goes below 0.95 to drain: after a fall to a tenth 200 ms take it four seconds.
+        assert!(!controllable || p95 < 60.0, "{}: {p95} ms", result["scenario"]);
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn command() -> Command {
                 .help("Whom to run: adaptive (default), classic, fixed, oracle,\ncake-autorate, sqm-autorate"),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
-        .arg(count("first-seed").default_value("1").help("Seeds from this one on, to see one run again"))
+        .arg(count("first").default_value("1").help("The first seed, to see one run again"))
         .arg(
             Arg::new("lasts")
                 .long("lasts")
@@ -123,7 +123,7 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
     };
     let names = matches.get_many::<String>("law").into_iter().flatten();
     let contenders: Vec<Contender> = names.filter_map(|name| Contender::named(name)).collect();
-    let [first_seed, seeds] = ["first-seed", "seeds"].map(|name| matches.get_one::<u64>(name).copied().unwrap_or(1));
+    let [first_seed, seeds] = ["first", "seeds"].map(|name| matches.get_one::<u64>(name).copied().unwrap_or(1));
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
     let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
