@@ -65,7 +65,6 @@ fn who_knows_more_does_better() {
     assert!((92.0..96.0).contains(&used), "{used}");
 }
 
-/// What is known of the published laws, in public and from our own measurements on real CAKE.
 /// No run may be one of those in which bloat is taken for the path's: the worst is held to a bound, not the median.
 /// Before, the worst of twenty was 60 ms in `start-loaded`, 35 in `step-deep`, 60 in `step-deep-both` and 32 in `dip`.
 #[test]
@@ -86,6 +85,7 @@ fn nobody_is_left_with_bloat_after_a_start_in_it_or_a_fall_to_a_tenth() {
     }
 }
 
+/// What is known of the published laws, in public and from our own measurements on real CAKE.
 #[test]
 fn the_published_laws_do_what_they_are_known_for() {
     let arguments = ["tests/scenarios/step.toml", "--law", "cake-autorate,sqm-autorate,fixed", "--seeds", "3"];
@@ -202,7 +202,8 @@ fn the_suite_is_what_it_says() {
         let p95 = result["medians"]["added_delay_p95_ms"].as_f64().unwrap();
         let controllable = result["controllable"].as_bool().unwrap();
         // The oracle never goes below 0.95 to drain: after a fall to a tenth 200 ms take it four seconds.
-        assert!(!controllable || p95 < 60.0, "{}: {p95} ms", result["scenario"]);
+        let deep = result["scenario"].as_str().unwrap().starts_with("step-deep");
+        assert!(!controllable || p95 < if deep { 60.0 } else { 30.0 }, "{}: {p95} ms", result["scenario"]);
     }
 }
 

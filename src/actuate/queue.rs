@@ -294,9 +294,9 @@ impl Queue {
             if new.bytes == old.bytes && at.since(moved[i]) < STANDSTILL {
                 // Some routers count in steps: the rate of the last step stands until the next one. Before the first one
                 // nothing has passed, as far as anybody knows.
-                let nothing = Statistics { since: moved[i], achieved: Some(Bitrate::ZERO), dropped, queued_bytes: 0 };
-                let last = previous.statistics[i].unwrap_or(nothing);
-                return Some(Statistics { dropped, queued_bytes: new.queued_bytes, ..last });
+                let last = previous.statistics[i].map(|last| (last.since, last.achieved));
+                let (since, achieved) = last.unwrap_or((moved[i], Some(Bitrate::ZERO)));
+                return Some(Statistics { since, achieved, dropped, queued_bytes: new.queued_bytes });
             }
             let since = if new.bytes == old.bytes { previous.at } else { core::mem::replace(&mut moved[i], at) };
             // Counters that go backwards are a reset, not a rate.

@@ -37,7 +37,7 @@ pub(super) struct Whole {
 /// # Errors
 /// What keeps the daemon from starting, or what `seen` says.
 pub(super) fn run(case: &Case<'_>, mut seen: impl FnMut(u64, Record) -> Result<(), String>) -> Result<Whole, String> {
-    let Case { scenario, contender: _, seed, rounds } = *case;
+    let Case { scenario, seed, rounds, .. } = *case;
     let world = stage::world(scenario, seed).share();
     let mut daemon = None;
     for round in 0..rounds {
@@ -67,7 +67,7 @@ fn one(
     let (begin, requests, observer) = {
         let mut world = lock(world);
         stage::plan(&mut world, case, &timeline);
-        let observer = Observer::watch(&mut world, timeline, case.scenario.lasts);
+        let observer = Observer::watch(&mut world, timeline, scenario.lasts);
         (world.now(), world.router.requests_total(), observer)
     };
     let end = begin + scenario.lasts;

@@ -85,8 +85,8 @@ fn steps(walk: &Walk, scenario: &Scenario, rng: &mut Rng) -> Vec<(Duration, Happ
 /// The world at the beginning.
 pub(super) fn world(scenario: &Scenario, seed: u64) -> World {
     let line = &scenario.line;
-    let limit = |d: Direction| line.legs[d.index()].ceiling.bps();
-    let [down, up] = Direction::BOTH.map(|d| QueueSetup::tree(QUEUES[d.index()], "bridge", limit(d)));
+    let queue = |d: Direction| QueueSetup::tree(QUEUES[d.index()], "bridge", line.legs[d.index()].ceiling.bps());
+    let [down, up] = Direction::BOTH.map(queue);
     let [min, max] = scenario.router.latency;
     let router = RouterSetup {
         queues: vec![down, up],

@@ -35,11 +35,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The longest an alarm waits for counters that were counted since it began.
 const COUNTERS_LAST: Duration = Duration::from_millis(350);
 
-/// …and an alarm for what was there before us: the router may just have been found, and is read twice before it counts.
-const FOUND_LAST: Duration = Duration::from_millis(700);
-
 /// …unless the delay is this high by then (milliseconds): then both are cut.
 const URGENT_MS: f64 = 60.0;
+
+/// An alarm for what was there before us waits for so long, however high: the router may just have been found, and is read
+/// twice before it counts.
+const FOUND_LAST: Duration = Duration::from_millis(700);
 
 /// Time in which what has changed is seen by echoes, and by the rarer connects.
 const ANSWERS: Duration = Duration::from_millis(100);
@@ -247,9 +248,9 @@ impl Adaptive {
                 self.sees.get_or_insert(now);
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
-                let clear =
-                    good && self.legs.iter().all(|leg| leg.usage().is_clear()) && !self.legs.iter().any(Leg::is_blamed);
-                let idle = self.legs.iter().all(|leg| leg.usage().is_idle() && leg.usage().is_clear());
+                let nowhere = self.legs.iter().all(|leg| leg.usage().is_clear());
+                let clear = good && nowhere && !self.legs.iter().any(Leg::is_blamed);
+                let idle = nowhere && self.legs.iter().all(|leg| leg.usage().is_idle());
                 self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now, good);
                 self.watch(&view, elapsed);

@@ -21,7 +21,7 @@ const CANDIDATES: usize = FIRST_TCP as usize + 4;
 /// How far back the slope looks: three samples at 50 ms.
 const SLOPE_WINDOW: Duration = Duration::from_millis(160);
 
-/// Samples kept for the slope.
+/// Samples kept for the slope, and for the least of the last ones.
 pub(super) const HISTORY: usize = 8;
 
 /// Time constant of the mean and the spread of the idle line's delay (seconds).

@@ -58,8 +58,8 @@ impl Leg {
         let used = self.usage.is_proof(lately);
         if quiet {
             // What has passed without delay is carried.
-            let carried = if self.usage.is_used(lately) { Some(1.0) } else { self.usage.load() };
-            self.proven = self.proven.max(carried.unwrap_or(0.0).min(1.0) * self.usage.rate);
+            let carried = if self.usage.is_used(lately) { 1.0 } else { self.usage.load().unwrap_or(0.0).min(1.0) };
+            self.proven = self.proven.max(carried * self.usage.rate);
         }
         let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
         let Some(at) = probe_at else {
