@@ -32,7 +32,7 @@ const PROBE_LAST: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// A rate that has changed by this part is another one: the line moves.
-const MOVED: f64 = 0.1;
+const MOVED: f64 = 0.15;
 
 /// How often a queue that falls too slowly is helped by 5 %.
 const SLOW: u32 = 4;
@@ -70,6 +70,8 @@ pub(super) struct Leg {
     failed: Option<(f64, Instant)>,
     /// The little delay that is usual at this rate.
     relief: Relief,
+    /// …and how much of that may be the other direction's, which is loaded as well, when a try began (milliseconds).
+    elsewhere: f64,
     /// The last rate that differed much from the one before, and since when it is that.
     moved: (f64, Instant),
     /// When a higher rate was last tried.
@@ -97,6 +99,7 @@ impl Leg {
             good: None,
             failed: None,
             relief: Relief::default(),
+            elsewhere: 0.0,
             moved: (1.0, Instant::ZERO),
             tried_at: Instant::ZERO,
             before: range.ceiling().as_f64(),
@@ -285,7 +288,7 @@ impl Leg {
     /// is ours; `only`: next to nothing is on its way there.
     pub(super) fn step(&mut self, view: &View, alone: bool, only: bool) {
         match self.phase {
-            Phase::Steady { probe_at } => self.steady(view, probe_at, alone),
+            Phase::Steady { probe_at } => self.steady(view, probe_at, alone, only),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
             Phase::Draining(drain) => self.draining(view, drain, only),
         }

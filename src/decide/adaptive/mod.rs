@@ -54,9 +54,11 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Writes a minute that tries may cost while the line does not move, those they may be ahead of that: to go beyond what
-/// was ever good, to come back to it, and where the line seems to have become faster; and the most that counts.
-const WRITES: f64 = 18.0;
+/// Writes a minute that tries may cost while the line does not move, with traffic one way and both ways (each way has cuts of
+/// its own), those they may be ahead of that: to go beyond what was ever good, to come back to it, and where the line seems
+/// to have become faster; and the most that counts.
+const WRITES: f64 = 16.0;
+const WRITES_BOTH: f64 = 9.0;
 const AHEAD: f64 = 1.0;
 const AHEAD_CLIMBING: f64 = 2.0;
 const AHEAD_RELIEVED: f64 = 8.0;
@@ -274,7 +276,13 @@ impl Adaptive {
     /// What changed is a write, sooner or later; what may be written comes with time.
     fn count_writes(&mut self, now: Instant, elapsed: f64, before: [Bitrate; 2]) {
         let moves = self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING);
-        let come = if moves { WRITES_MOVING } else { WRITES } * elapsed / 60.0;
+        let both = !self.legs.iter().any(|leg| leg.usage().is_idle());
+        let come = match (moves, both) {
+            (true, _) => WRITES_MOVING,
+            (false, true) => WRITES_BOTH,
+            (false, false) => WRITES,
+        };
+        let come = come * elapsed / 60.0;
         let written = self.legs.iter().zip(before).filter(|(leg, before)| leg.rate().rate() != *before).count();
         let written = f64::from(u8::try_from(written).unwrap_or(u8::MAX));
         self.ahead = ((self.ahead - come).max(0.0) + written).min(AHEAD_MOST);

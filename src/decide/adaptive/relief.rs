@@ -46,6 +46,11 @@ pub(super) struct Relief {
 }
 
 impl Relief {
+    /// The delay lately (milliseconds).
+    pub(super) const fn now(&self) -> f64 {
+        self.now
+    }
+
     /// One cycle at this rate (bit/s), `used` to the full or not: whether the usual delay is gone.
     pub(super) fn see(&mut self, view: &View, rate: f64, used: bool) -> bool {
         if !used || libm::fabs(rate - self.rate) > SAME * rate {

@@ -46,13 +46,16 @@ const WATCHED_CLIMBING: Duration = Duration::from_secs(2);
 /// The use of a rate is looked at over this time, or ten round trips.
 const LATELY: Duration = Duration::from_secs(1);
 
+/// A rate that carried for a moment after another was tried may be a little more than the capacity: believed by this much.
+const CARRIED: f64 = 1.005;
+
 /// A try is made after this time whatever was written: where cuts use up the writes, a rate must not stay low for ever.
-/// The second is for a rate that was never higher.
+/// The second is for a rate that was never higher; with traffic both ways, twice as long.
 const STARVED: Duration = Duration::from_secs(8);
 const STARVED_AT_HOME: Duration = Duration::from_secs(20);
 
 impl Leg {
-    pub(super) fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool) {
+    pub(super) fn steady(&mut self, view: &View, probe_at: Option<Instant>, alone: bool, only: bool) {
         let quiet = view.bound < view.rise;
         let lately = view.now - (view.rtt * 10).max(LATELY);
         let used = self.usage.is_proof(lately);
@@ -74,6 +77,7 @@ impl Leg {
         }
         let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
         let starved = if climbing { STARVED } else { STARVED_AT_HOME };
+        let starved = if only { starved } else { starved * 2 };
         if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
             return;
         }
@@ -84,6 +88,7 @@ impl Leg {
         if view.now.since(self.tried_at) > watched(view, climbing) + SETTLE * 2 {
             self.streak = 0;
         }
+        self.elsewhere = if only { 0.0 } else { self.relief.now() };
         let stride = if self.streak > 0 { self.stride(view, climbing) } else { self.first_stride(view) };
         self.try_higher(view, stride, climbing);
     }
@@ -116,13 +121,14 @@ impl Leg {
         // The longer it is looked at, the sooner a single sample is late by chance.
         let long = waited > view.dead + view.dead.max(WATCHED);
         let [excess, little] = if long { view.firm } else { [view.excess; 2] };
+        let [excess, little] = [excess, little].map(|ms| ms - self.elsewhere.clamp(0.0, view.rise));
         // Half of that is no proof of anything, for a while.
         let doubtful = little - view.wire > 0.5 * view.rise;
         if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
             // A rate that carried for a moment after another was tried may be a little more than the capacity.
-            let capacity = if self.streak == 0 { from / view.headroom } else { 1.02 * from };
+            let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
