@@ -85,6 +85,10 @@ const RESTLESS_MS: f64 = 5.0;
 const PROBE: f64 = 1.06;
 const PROBE_RESTLESS: f64 = 1.1;
 
+/// Up to so many times the noise an upload is not cut for what may be the unevenness of a download, unless it stays that long.
+const LITTLE: f64 = 2.0;
+const LITTLE_LAST: Duration = Duration::from_secs(8);
+
 /// After this many cuts that did not bend the delay it is not ours.
 const FUTILE: u32 = 2;
 
@@ -411,6 +415,11 @@ impl Adaptive {
             // in the line's: its counters say nothing of what comes after them.
             let guilty = [loaded[0] && !self.legs[0].is_innocent(view), loaded[1]];
             let guilty = [0, 1].map(|i| guilty[i] && !self.acquitted[i]);
+            // A download makes a little delay also where its packets wait in our own queue.
+            let little = view.bound < LITTLE * view.rise && view.now.since(since) < LITTLE_LAST;
+            if guilty == [false, true] && loaded[0] && !self.legs[1].is_busy() && little {
+                return [false; 2];
+            }
             if guilty.iter().any(|g| *g) {
                 return guilty;
             }
