@@ -1,6 +1,7 @@
 //! `wanctl calibrate` as a process: the lock, signals, and a kill. (What it finds is tested in virtual time.)
 
-use super::house::{House, ORIGINALS, Program, Wishes, until};
+use super::house::{House, ORIGINALS, Program, Wishes, root, until};
+use super::start::{mute_name_server, with_name_servers};
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::Command;
@@ -68,6 +69,28 @@ fn it_makes_transfers_over_https_and_a_stop_ends_them_too() {
     let status = program.ended(Duration::from_secs(2)).expect("within two seconds");
     assert_eq!(status.code(), Some(130), "{}", program.log());
     assert_eq!(house.limits(), ORIGINALS, "{}", program.log());
+}
+
+#[test]
+fn a_stop_is_heard_while_the_servers_name_is_looked_up() {
+    let what = "a stop of calibrate while the name of --load is looked up";
+    if !root(what) {
+        return;
+    }
+    let house = House::new("calibrate-look-up");
+    let (server, resolv) = match mute_name_server(&house, "127.53.53.54") {
+        Ok(found) => found,
+        Err(missing) => return eprintln!("NOT TESTED ({missing}): {what}"),
+    };
+    let command = calibrate(&house, &["--load", "http://server.wanctl.test/big"]);
+    let mut program = Program::start(&mut with_name_servers(&resolv, &command), &house.directory);
+    let mut question = [0; 512];
+    let length = server.recv(&mut question).unwrap_or_else(|e| panic!("no question: {e}; {}", program.log()));
+    assert!(question[..length].windows(14).any(|part| part == b"\x06server\x06wanctl"), "for its name");
+    program.signal(libc::SIGINT);
+    let status = program.ended(Duration::from_secs(2)).expect("within two seconds");
+    assert_eq!(status.code(), Some(130), "{}", program.log());
+    assert_eq!((house.writes(), house.limits()), (0, ORIGINALS.map(str::to_owned)), "{}", program.log());
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_damaged_journal_stops_it_before_it_writes() {
 }
 
 /// In a mount namespace of its own, with this file as /etc/resolv.conf; the process is the program's.
-fn with_name_servers(resolv: &Path, program: &Command) -> Command {
+pub fn with_name_servers(resolv: &Path, program: &Command) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#]).arg(resolv);
     command.arg(program.get_program()).args(program.get_args());
@@ -112,9 +112,8 @@ fn with_name_servers(resolv: &Path, program: &Command) -> Command {
     command
 }
 
-/// A name server of this machine that never answers, or why there is none.
-fn mute_name_server(house: &House) -> Result<(UdpSocket, std::path::PathBuf), String> {
-    let address = "127.53.53.53";
+/// A name server at an address of this machine that never answers, or why there is none.
+pub fn mute_name_server(house: &House, address: &str) -> Result<(UdpSocket, std::path::PathBuf), String> {
     let resolv = house.write("resolv.conf", &format!("nameserver {address}\n"));
     let output = with_name_servers(&resolv, Command::new("cat").arg("/etc/resolv.conf")).output();
     let output = output.map_err(|e| format!("unshare: {e}"))?;
@@ -134,7 +133,7 @@ fn a_stop_is_heard_while_the_routers_name_is_looked_up() {
         return;
     }
     let house = House::new("look-up");
-    let (server, resolv) = match mute_name_server(&house) {
+    let (server, resolv) = match mute_name_server(&house, "127.53.53.53") {
         Ok(found) => found,
         Err(missing) => return eprintln!("NOT TESTED ({missing}): {what}"),
     };

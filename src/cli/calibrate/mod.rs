@@ -164,10 +164,13 @@ impl Asked {
         Ok(Self { place, options, load: load.transpose()?, plot, restore })
     }
 
-    fn transfer(&self, wan: &WanConfig) -> Result<Option<Transfer>, String> {
+    /// What `--load` asks for; nothing either where the look-up of its name was stopped, which the session sees next.
+    fn transfer(&self, wan: &WanConfig, stop: &dyn Fn() -> bool) -> Result<Option<Transfer>, String> {
         let Some((url, path)) = &self.load else { return Ok(None) };
-        let ip = resolve::resolve(&url.host, Duration::from_secs(5), &|| false);
-        let ip = ip.ok_or_else(|| format!("--load: the name \"{}\" can't be looked up", url.host))?;
+        let Some(ip) = resolve::resolve(&url.host, Duration::from_secs(5), stop) else {
+            let why = || format!("--load: the name \"{}\" can't be looked up", url.host);
+            return if stop() { Ok(None) } else { Err(why()) };
+        };
         Ok(Some(Transfer {
             to: SocketAddr::new(ip, url.port),
             source: wan.source.clone(),
@@ -184,7 +187,7 @@ fn calibrate(path: &Path, text: &str, config: Config, asked: &Asked) -> Result<E
     restore_after_panic(path);
     let stop = board.stop_asked();
     let router = run::router_address(&config, &Store::default().load_state(&mut board), &stop)?;
-    let mut console = Console { transfer: asked.transfer(&config.wans[asked.place])?, load: None };
+    let mut console = Console { transfer: asked.transfer(&config.wans[asked.place], &stop)?, load: None };
     let start = board.clock().now;
     let mut session = Session::new(board, config, asked.place, router, asked.options)?;
     if let Some(exit) = asked.restore {
