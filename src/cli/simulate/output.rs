@@ -3,10 +3,11 @@
 use super::figures::{COLUMNS, Figures, achieved};
 use super::record::{Record, Said, time};
 use super::{Case, Outcome, Run, plot};
-use crate::types::{Direction, Instant};
-use serde_json::{Map, Value, json};
+use crate::types::Instant;
+use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Rows of a record for one line of the CSV.
@@ -24,14 +25,20 @@ pub(super) fn run(directory: &Path, case: &Case<'_>, record: &Record, figures: &
     file(&below.join(format!("{name}.svg")), &plot::svg(case, record, figures))
 }
 
-/// Writes the figures of all runs.
+/// Writes the figures of all runs, one after the other: a day has a thousand rounds and more.
 ///
 /// # Errors
 /// Which file can't be written, and why.
 pub(super) fn figures(directory: &Path, outcomes: &[Outcome]) -> Result<(), String> {
-    let results: Vec<Value> = outcomes.iter().map(outcome).collect();
-    let text = serde_json::to_string_pretty(&json!({ "results": results })).map_err(|error| error.to_string())?;
-    file(&directory.join("figures.json"), &(text + "\n"))
+    let path = directory.join("figures.json");
+    let report = Report { results: outcomes.iter().map(Told::from).collect() };
+    let write = || -> std::io::Result<()> {
+        let mut out = std::io::BufWriter::new(fs::File::create(&path)?);
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    };
+    write().map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Writes a file.
@@ -42,48 +49,86 @@ pub(super) fn file(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn outcome(outcome: &Outcome) -> Value {
-    let runs = outcome.runs.iter().map(|run| {
-        let mut map = named(&run.figures);
-        map.insert("seed".to_owned(), Value::from(run.seed));
-        if run.rounds.len() > 1 {
-            map.extend(long(run));
-        }
-        Value::Object(map)
-    });
-    json!({
-        "scenario": outcome.scenario.name,
-        "about": outcome.scenario.about,
-        "controllable": outcome.scenario.controllable,
-        "law": outcome.contender.name(),
-        "medians": named(&outcome.medians),
-        "runs": runs.collect::<Vec<_>>(),
-    })
+#[derive(Serialize)]
+struct Report<'a> {
+    results: Vec<Told<'a>>,
+}
+
+/// A law in a scenario.
+#[derive(Serialize)]
+struct Told<'a> {
+    scenario: &'a str,
+    about: &'a str,
+    controllable: bool,
+    law: &'static str,
+    medians: Named<'a>,
+    runs: Vec<ToldRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToldRun<'a> {
+    seed: u64,
+    #[serde(flatten)]
+    figures: Named<'a>,
+    #[serde(flatten)]
+    long: Option<Long<'a>>,
 }
 
 /// What is told of a run of several rounds only.
-fn long(run: &Run) -> Map<String, Value> {
-    let whole = &run.whole;
-    let counts = [
-        ("cycles", whole.cycles),
-        ("missed_cycles", whole.missed),
-        ("state_files_written", whole.state_files),
-        ("limits_written", whole.writes),
-        ("router_sectors_written", whole.sectors),
-    ];
-    let mut map: Map<_, _> = counts.map(|(key, count)| (key.to_owned(), Value::from(count))).into_iter().collect();
-    for (direction, [lowest, highest]) in Direction::BOTH.into_iter().zip(run.limits) {
-        map.insert(format!("{}_limit_lowest_bps", direction.name()), Value::from(lowest));
-        map.insert(format!("{}_limit_highest_bps", direction.name()), Value::from(highest));
-    }
-    map.insert("rounds".to_owned(), run.rounds.iter().map(|round| Value::Object(named(round))).collect());
-    map
+#[derive(Serialize)]
+struct Long<'a> {
+    cycles: u64,
+    missed_cycles: u64,
+    state_files_written: u64,
+    limits_written: u64,
+    router_sectors_written: u64,
+    download_limit_lowest_bps: f64,
+    download_limit_highest_bps: f64,
+    upload_limit_lowest_bps: f64,
+    upload_limit_highest_bps: f64,
+    rounds: Vec<Named<'a>>,
 }
 
 /// Figures by their names; one that a run does not have is null.
-fn named(figures: &Figures) -> Map<String, Value> {
-    let rounded = |value: f64| libm::round(value * 1e3) / 1e3;
-    COLUMNS.iter().zip(figures).map(|(c, value)| (c.key.to_owned(), Value::from(value.map(rounded)))).collect()
+struct Named<'a>(&'a Figures);
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rounded = |value: f64| libm::round(value * 1e3) / 1e3;
+        serializer.collect_map(COLUMNS.iter().zip(self.0).map(|(column, value)| (column.key, value.map(rounded))))
+    }
+}
+
+impl<'a> From<&'a Outcome> for Told<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        Self {
+            scenario: &outcome.scenario.name,
+            about: &outcome.scenario.about,
+            controllable: outcome.scenario.controllable,
+            law: outcome.contender.name(),
+            medians: Named(&outcome.medians),
+            runs: outcome.runs.iter().map(ToldRun::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Run> for ToldRun<'a> {
+    fn from(run: &'a Run) -> Self {
+        let (whole, [download, upload]) = (&run.whole, run.limits);
+        let long = || Long {
+            cycles: whole.cycles,
+            missed_cycles: whole.missed,
+            state_files_written: whole.state_files,
+            limits_written: whole.writes,
+            router_sectors_written: whole.sectors,
+            download_limit_lowest_bps: download[0],
+            download_limit_highest_bps: download[1],
+            upload_limit_lowest_bps: upload[0],
+            upload_limit_highest_bps: upload[1],
+            rounds: run.rounds.iter().map(Named).collect(),
+        };
+        Self { seed: run.seed, figures: Named(&run.figures), long: (run.rounds.len() > 1).then(long) }
+    }
 }
 
 /// The series, a line every 50 ms: rates in bit/s, the highest added delay since the line before.
