@@ -119,7 +119,7 @@ image-tools: tools
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends runc skopeo umoci qemu-user-static >/dev/null; break; }; done
 
 image-test: image-tools
-	DIST=$(DIST) TARGETS="$(TARGETS)" $(CARGO) test --test image -- --test-threads=1 --nocapture
+	DIST=$(DIST) TARGETS="$(TARGETS)" $(CARGO) test --workspace --features roots --test image -- --test-threads=1 --nocapture
 
 shipped: image
 	$(MAKE) image-test
