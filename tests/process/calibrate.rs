@@ -1,7 +1,6 @@
 //! `wanctl calibrate` as a process: the lock, signals, and a kill. (What it finds is tested in virtual time.)
 
-use super::house::{House, ORIGINALS, Program, Wishes, root, until};
-use super::start::{mute_name_server, with_name_servers};
+use super::house::{House, ORIGINALS, Program, Wishes, mute_name_server, root, until, until_asked, with_name_servers};
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::Command;
@@ -84,9 +83,7 @@ fn a_stop_is_heard_while_the_servers_name_is_looked_up() {
     };
     let command = calibrate(&house, &["--load", "http://server.wanctl.test/big"]);
     let mut program = Program::start(&mut with_name_servers(&resolv, &command), &house.directory);
-    let mut question = [0; 512];
-    let length = server.recv(&mut question).unwrap_or_else(|e| panic!("no question: {e}; {}", program.log()));
-    assert!(question[..length].windows(14).any(|part| part == b"\x06server\x06wanctl"), "for its name");
+    until_asked(&server, &program, b"\x06server\x06wanctl");
     program.signal(libc::SIGINT);
     let status = program.ended(Duration::from_secs(2)).expect("within two seconds");
     assert_eq!(status.code(), Some(130), "{}", program.log());

@@ -3,6 +3,7 @@
 use super::netns::Netns;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -360,4 +361,33 @@ pub fn send(process: u32, signal: libc::c_int) {
     let id = libc::pid_t::try_from(process).expect("a process id");
     // SAFETY: a plain system call; the process is ours.
     assert_eq!(unsafe { libc::kill(id, signal) }, 0, "signal {signal} to {id}");
+}
+
+/// In a mount namespace of its own, with this file as /etc/resolv.conf; the process is the program's.
+pub fn with_name_servers(resolv: &Path, program: &Command) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#]).arg(resolv);
+    command.arg(program.get_program()).args(program.get_args());
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+/// A name server at an address of this machine that never answers, or why there is none.
+pub fn mute_name_server(house: &House, address: &str) -> Result<(UdpSocket, PathBuf), String> {
+    let resolv = house.write("resolv.conf", &format!("nameserver {address}\n"));
+    let output = with_name_servers(&resolv, Command::new("cat").arg("/etc/resolv.conf")).output();
+    let output = output.map_err(|e| format!("unshare: {e}"))?;
+    if !output.status.success() || !String::from_utf8_lossy(&output.stdout).contains(address) {
+        return Err(format!("/etc/resolv.conf of our own: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let socket = UdpSocket::bind((address, 53)).map_err(|e| format!("{address}:53: {e}"))?;
+    socket.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
+    Ok((socket, resolv))
+}
+
+/// Waits until that name server is asked for a name with this in it.
+pub fn until_asked(server: &UdpSocket, program: &Program, name: &[u8]) {
+    let mut question = [0; 512];
+    let length = server.recv(&mut question).unwrap_or_else(|e| panic!("no question: {e}; {}", program.log()));
+    assert!(question[..length].windows(name.len()).any(|part| part == name), "for its name");
 }

@@ -1,10 +1,8 @@
 //! How it does not start: every reason has a message and an exit code.
 
-use super::house::{House, Program, Wishes, root};
+use super::house::{House, Program, Wishes, mute_name_server, root, until_asked, with_name_servers};
 use std::fs;
-use std::net::UdpSocket;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Exit code and messages of a run that can't start.
@@ -103,28 +101,6 @@ fn a_damaged_journal_stops_it_before_it_writes() {
     assert_eq!((house.writes(), house.limits()), (0, super::house::ORIGINALS.map(str::to_owned)));
 }
 
-/// In a mount namespace of its own, with this file as /etc/resolv.conf; the process is the program's.
-pub fn with_name_servers(resolv: &Path, program: &Command) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#]).arg(resolv);
-    command.arg(program.get_program()).args(program.get_args());
-    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command
-}
-
-/// A name server at an address of this machine that never answers, or why there is none.
-pub fn mute_name_server(house: &House, address: &str) -> Result<(UdpSocket, std::path::PathBuf), String> {
-    let resolv = house.write("resolv.conf", &format!("nameserver {address}\n"));
-    let output = with_name_servers(&resolv, Command::new("cat").arg("/etc/resolv.conf")).output();
-    let output = output.map_err(|e| format!("unshare: {e}"))?;
-    if !output.status.success() || !String::from_utf8_lossy(&output.stdout).contains(address) {
-        return Err(format!("/etc/resolv.conf of our own: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    let socket = UdpSocket::bind((address, 53)).map_err(|e| format!("{address}:53: {e}"))?;
-    socket.set_read_timeout(Some(super::house::PATIENCE)).map_err(|e| e.to_string())?;
-    Ok((socket, resolv))
-}
-
 /// Nobody waits two seconds for a name server that does not answer.
 #[test]
 fn a_stop_is_heard_while_the_routers_name_is_looked_up() {
@@ -142,9 +118,7 @@ fn a_stop_is_heard_while_the_routers_name_is_looked_up() {
     fs::write(&path, text.replace("https://127.0.0.1:", "https://router.wanctl.test:")).unwrap();
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut program = Program::start(&mut with_name_servers(&resolv, &house.command(&path)), &house.directory);
-        let mut question = [0; 512];
-        let length = server.recv(&mut question).unwrap_or_else(|e| panic!("no question: {e}; {}", program.log()));
-        assert!(question[..length].windows(14).any(|part| part == b"\x06router\x06wanctl"), "for its name");
+        until_asked(&server, &program, b"\x06router\x06wanctl");
         let asked = Instant::now();
         program.signal(signal);
         let status = program.ended(Duration::from_secs(1));
@@ -154,7 +128,7 @@ fn a_stop_is_heard_while_the_routers_name_is_looked_up() {
         assert!(program.log().contains("stopped before the first cycle"), "{}", program.log());
         // One question: it was not asked again.
         server.set_nonblocking(true).unwrap();
-        assert!(server.recv(&mut question).is_err(), "no further question");
+        assert!(server.recv(&mut [0; 512]).is_err(), "no further question");
         server.set_nonblocking(false).unwrap();
     }
     assert_eq!(house.writes(), 0);

@@ -281,12 +281,12 @@ impl Adaptive {
     fn count_writes(&mut self, now: Instant, elapsed: f64, before: [Bitrate; 2]) {
         let moves = self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING);
         let both = !self.legs.iter().any(|leg| leg.usage().is_idle());
-        let come = match (moves, both) {
+        let a_minute = match (moves, both) {
             (true, _) => WRITES_MOVING,
             (false, true) => WRITES_BOTH,
             (false, false) => WRITES,
         };
-        let come = come * elapsed / 60.0;
+        let come = a_minute * elapsed / 60.0;
         let written = self.legs.iter().zip(before).filter(|(leg, before)| leg.rate().rate() != *before).count();
         let written = f64::from(u8::try_from(written).unwrap_or(u8::MAX));
         self.ahead = ((self.ahead - come).max(0.0) + written).min(AHEAD_MOST);

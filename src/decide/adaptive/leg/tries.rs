@@ -127,7 +127,6 @@ impl Leg {
         if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
-            // A rate that carried for a moment after another was tried may be a little more than the capacity.
             let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
