@@ -24,7 +24,7 @@ use wanctl_hal::sim::{
 pub const WHOLE: u64 = 20_000_000;
 
 /// What is left of line 1 when it collapses.
-pub const COLLAPSED: u64 = 3_000_000;
+pub const COLLAPSED: u64 = 2_000_000;
 
 /// The comment of the switched rule.
 pub const RULE: &str = "calls leave by line two";
