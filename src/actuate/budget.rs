@@ -10,6 +10,10 @@ use crate::types::{BudgetState, Duration, Instant};
 /// The span that the cap is for.
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The part of the cap that the bucket holds; the rest comes back in an hour. A line that changes for hours is to be followed
+/// at nearly the cap, so the part is small: ten minutes of it.
+const HELD: f64 = 1.0 / 6.0;
+
 /// Rises are spaced up to this many times wider as the bucket goes from full to half.
 const WIDEST: f64 = 10.0;
 
@@ -22,11 +26,13 @@ const RESTED: f64 = 0.5;
 /// The slowest that a worn flash makes rises: this many times the configured spacing.
 const SLOWEST: u32 = 256;
 
-/// The bucket. It holds half of what an hour may see and is refilled with the other half in an
+/// The bucket. It holds a part of what an hour may see and is refilled with the other part in an
 /// hour, so that no hour sees more than all of it.
 #[derive(Clone, Debug)]
 pub struct Budget {
     capacity: f64,
+    /// Tokens that come back in an hour.
+    refill: f64,
     tokens: f64,
     at: Instant,
     state: BudgetState,
@@ -43,13 +49,14 @@ struct Wear {
 }
 
 impl Budget {
-    /// At most `writes` changes in any hour (at least two); with `sectors`, rises slow down
+    /// At most `writes` changes in any hour (at least six); with `sectors`, rises slow down
     /// before the flash is written to faster than so many sectors an hour.
     #[must_use]
     pub fn new(writes: u32, sectors: Option<u32>) -> Self {
-        let capacity = f64::from(writes.max(2)) / 2.0;
+        let writes = f64::from(writes.max(6));
+        let (capacity, refill) = (HELD * writes, (1.0 - HELD) * writes);
         let wear = Wear { limit: sectors, last: None, per_hour: None, slowdown: 1 };
-        Self { capacity, tokens: capacity, at: Instant::ZERO, state: BudgetState::Ample, wear }
+        Self { capacity, refill, tokens: capacity, at: Instant::ZERO, state: BudgetState::Ample, wear }
     }
 
     /// Other settings, with what was spent so far.
@@ -61,7 +68,7 @@ impl Budget {
 
     /// What may be written at `now`.
     pub fn state(&mut self, now: Instant) -> BudgetState {
-        let refill = self.capacity * now.since(self.at).as_secs_f64() / HOUR.as_secs_f64();
+        let refill = self.refill * now.since(self.at).as_secs_f64() / HOUR.as_secs_f64();
         (self.tokens, self.at) = ((self.tokens + refill).min(self.capacity), now);
         self.state = match self.state {
             _ if self.tokens < 1.0 => BudgetState::Empty,
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn rises_stop_at_half_and_get_rarer_before() {
-        let mut budget = Budget::new(100, None);
+        let mut budget = Budget::new(300, None);
         let mut before = Duration::ZERO;
         for spent in 0..25 {
             assert_eq!(budget.state(at(0)), BudgetState::Ample, "{spent}");
@@ -182,8 +189,8 @@ mod tests {
         assert_eq!(budget.state(at(0)), BudgetState::CutsOnly);
         (0..25).for_each(|_| budget.spend());
         assert_eq!(budget.state(at(0)), BudgetState::Empty);
-        assert_eq!(budget.state(at(300)), BudgetState::Empty, "four tokens are not a reason to begin again");
-        assert_eq!(budget.state(at(370)), BudgetState::CutsOnly);
+        assert_eq!(budget.state(at(60)), BudgetState::Empty, "four tokens are not a reason to begin again");
+        assert_eq!(budget.state(at(75)), BudgetState::CutsOnly);
         assert_eq!(budget.state(at(3600)), BudgetState::Ample);
     }
 

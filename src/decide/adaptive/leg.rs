@@ -53,6 +53,9 @@ const AS_EXPECTED: f64 = 1.3;
 /// A queue that has not fallen below this part of its peak in the time computed does not fall.
 const FALLING: f64 = 0.75;
 
+/// No queue falls to this part of its peak before a cut can act.
+const COLLAPSED: f64 = 0.5;
+
 /// A cut that leaves more of the rate than this would take long to drain anything: it proves nothing.
 const DEEP: f64 = 0.92;
 
@@ -159,7 +162,7 @@ impl Leg {
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
         let answered = view.now >= drain.until + view.rtt * 2;
-        let deep = self.usage.rate <= DEEP * drain.before;
+        let deep = self.usage.rate <= DEEP * drain.passed;
         answered
             && deep
             && !drain.probe
@@ -220,6 +223,9 @@ impl Leg {
                 if view.bound < AS_EXPECTED * drain.excess {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
+                if drain.shared && view.now.since(drain.begun) >= view.dead * (PATIENCE * (self.futile + 1)) {
+                    self.futile += 1; // it grows on, cut or not: look at the other one
+                }
                 // What is seen now was still caused by what was sent before the cut.
                 (drain.before, if acts { self.usage.arrival() } else { drain.fed }, drain.begun)
             }
@@ -252,9 +258,9 @@ impl Leg {
             Phase::Trying { .. } => true,
             Phase::Steady { .. } => false,
         };
-        let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
+        let drain = Drain { tried, capacity, before, passed: before, fed, begun, ..Drain::new(view) };
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
-            Some(counted) => self.lower(view, drain, counted),
+            Some(counted) => self.lower(view, Drain { passed: counted.min(before), ..drain }, counted),
             None => self.drain(view, drain),
         }
     }
@@ -315,9 +321,11 @@ impl Leg {
             drain.count(self.usage.delivered_since(drain.begun));
         }
         self.phase = Phase::Draining(drain);
-        if view.bound < view.rise {
-            if !drain.probe && view.now.since(drain.begun) < view.dead {
-                if view.excess >= view.rise {
+        let early = !drain.probe && view.now.since(drain.begun) < view.dead;
+        let collapsed = early && view.bound < COLLAPSED * drain.peak;
+        if view.bound < view.rise || collapsed {
+            if early {
+                if view.excess >= view.rise && !collapsed {
                     return;
                 }
                 // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.

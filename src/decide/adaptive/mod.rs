@@ -61,21 +61,29 @@ const WRITES: f64 = 16.0;
 const WRITES_BOTH: f64 = 9.0;
 const AHEAD: f64 = 1.0;
 const AHEAD_CLIMBING: f64 = 2.0;
-const AHEAD_RELIEVED: f64 = 8.0;
+const AHEAD_RELIEVED: f64 = 5.0;
 const AHEAD_MOST: f64 = 12.0;
 
 /// The same for a line that moves, and how long after a change it does.
 const WRITES_MOVING: f64 = 100.0;
 const MOVING: Duration = Duration::from_secs(10);
 
-/// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly.
-const TIRED: f64 = 2.0;
+/// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly. The second on a
+/// restless path, where many are made anyway.
+const TIRED: f64 = 0.5;
+const TIRED_RESTLESS: f64 = 2.0;
 
 /// What follows our own rise so soon is ours.
 const RAISED: Duration = Duration::from_millis(1000);
 
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
+
+/// Time constant of the delay lately, to which that of now is compared (seconds).
+const LATELY_S: f64 = 1.0;
+
+/// Two samples in this time say more than one.
+const TWICE: Duration = Duration::from_millis(120);
 
 /// A path is restless where three times its spread is more than this (milliseconds).
 const RESTLESS_MS: f64 = 5.0;
@@ -114,7 +122,8 @@ pub(super) struct View {
     /// Delay above the usual by replies, and with probes still out (milliseconds).
     excess: f64,
     bound: f64,
-    /// The least excess of the last two samples, and of all that are kept.
+    /// The least excess of the last two samples if they are of now, of the last two at all, and of all that are kept.
+    twice: f64,
     firm: [f64; 2],
     /// Growth of the delay (seconds per second), as replies show it.
     slope: f64,
@@ -161,6 +170,8 @@ pub struct Adaptive {
     settings: Settings,
     sensor: Sensor,
     legs: [Leg; 2],
+    /// The delay lately (milliseconds).
+    lately: f64,
     /// CUSUM of the excess, and since when it is above zero.
     sum: f64,
     rising: Option<Instant>,
@@ -187,6 +198,7 @@ impl Adaptive {
         Self {
             sensor: Sensor::new(settings.baseline, settings.jitter),
             legs: Direction::BOTH.map(|d| Leg::new(settings.ranges[d.index()], d)),
+            lately: 0.0,
             sum: 0.0,
             rising: None,
             foreign: 0.0,
@@ -259,6 +271,7 @@ impl Adaptive {
                 let idle = nowhere && self.legs.iter().all(|leg| leg.usage().is_idle());
                 self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now, good);
+                self.lately += (elapsed / LATELY_S) * (self.sensor.excess() - self.lately);
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
@@ -326,7 +339,8 @@ impl Adaptive {
             now,
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
-            firm: [2, sensor::HISTORY].map(|samples| self.sensor.least_excess(samples) - self.foreign),
+            twice: self.sensor.least_excess(now, 2, TWICE) - self.foreign,
+            firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,
@@ -350,7 +364,8 @@ impl Adaptive {
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
-        let doubts = 1.0 + (self.ahead - AHEAD).max(0.0) / TIRED;
+        let tired = if view.restless { TIRED_RESTLESS } else { TIRED };
+        let doubts = 1.0 + (self.ahead - AHEAD).max(0.0) / tired;
         let threshold = self.settings.target.get().max(2.0 * view.rise) * doubts;
         // Probes that are out speak only beside replies that are late as well: when nothing comes
         // back at all it is silence, and in silence rates are held.
@@ -436,19 +451,30 @@ impl Adaptive {
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;
         let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;
-        if one || waited || self.stats_at.is_none() { loaded } else { [false; 2] }
+        let left = [0, 1].map(|i| loaded[i] && !self.acquitted[i]);
+        match one || waited || self.stats_at.is_none() {
+            true if left == [false; 2] => loaded,
+            true => left,
+            false => [false; 2],
+        }
     }
 
     /// Cuts that don't bend the delay are taken back. Then it is the turn of the other direction, if it is loaded: with a
     /// rate that is just what the line carries a queue of its own stands, and the line's does not go.
     fn give_up(&mut self, view: &View) {
-        if view.bound < view.rise {
-            self.acquitted = [false; 2];
-        }
+        // Of a higher rate nothing is proven.
+        let risen = |leg: &Leg| view.now.since(leg.raised_at()) < RAISED + view.dead && view.slope > CREEPS;
+        let gone = view.bound + self.foreign < view.rise;
+        self.acquitted = [0, 1].map(|i| self.acquitted[i] && !gone && !risen(&self.legs[i]));
         let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE) else { return };
-        self.acquitted[i] = true;
+        // A longer path is one step; what grows on is a queue.
+        let grows = self.sensor.excess() > self.lately + 0.5 * view.rise;
         let other = &self.legs[1 - i];
-        let next = other.usage().is_loaded() && !other.is_blamed() && !self.acquitted[1 - i];
+        if grows && other.is_blamed() {
+            return;
+        }
+        self.acquitted[i] = true;
+        let next = !other.usage().is_idle() && !other.is_blamed() && (grows || !self.acquitted[1 - i]);
         self.legs.iter_mut().for_each(|leg| leg.take_back());
         if next {
             self.legs[1 - i].alarm(view, view.now, false);

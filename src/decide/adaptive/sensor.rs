@@ -209,9 +209,9 @@ impl Sensor {
         self.delay - self.mean
     }
 
-    /// The least of the last samples, so many of them: a late one is no queue.
-    pub(super) fn least_excess(&self, samples: usize) -> f64 {
-        let recent = self.history[..self.kept].iter().take(samples);
+    /// The least of the last samples, so many of them, as far as they are no older than that: a late one is no queue.
+    pub(super) fn least_excess(&self, now: Instant, samples: usize, age: Duration) -> f64 {
+        let recent = self.history[..self.kept].iter().take(samples).filter(|(at, _)| now.since(*at) <= age);
         recent.map(|(_, delay)| *delay).fold(self.delay, f64::min) - self.mean
     }
 

@@ -1,6 +1,6 @@
 //! A direction that is steady, or tries a higher rate: when, how far, and how long it is watched.
 
-use super::super::MOVING;
+use super::super::{ANSWERS, MOVING};
 use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, View, drain_part};
 use crate::types::{Duration, Instant, Reason};
 
@@ -118,12 +118,17 @@ impl Leg {
     /// A higher rate proves itself when the delay has had time to answer and has not.
     pub(super) fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         let waited = view.now.since(since);
-        // The longer it is looked at, the sooner a single sample is late by chance.
-        let long = waited > view.dead + view.dead.max(WATCHED);
-        let [excess, little] = if long { view.firm } else { [view.excess; 2] };
+        // The longer it is looked at, the sooner a single sample is late by chance; and on radio, where most are.
+        let [excess, little] = match waited > view.dead + view.dead.max(WATCHED) {
+            true => view.firm,
+            false => [if view.restless { view.twice } else { view.excess }; 2],
+        };
         let [excess, little] = [excess, little].map(|ms| ms - self.elsewhere.clamp(0.0, view.rise));
         // Half of that is no proof of anything, for a while.
         let doubtful = little - view.wire > 0.5 * view.rise;
+        if waited < view.dead.saturating_sub(ANSWERS) {
+            return; // nothing can be seen of it so early
+        }
         if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
@@ -133,8 +138,16 @@ impl Leg {
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
-            self.phase =
-                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
+            self.phase = Phase::Draining(Drain {
+                probe: true,
+                tried: true,
+                capacity,
+                before: from,
+                passed: from,
+                fed,
+                until,
+                ..drain
+            });
             self.reason = Reason::ProbeFailed;
             return;
         }
