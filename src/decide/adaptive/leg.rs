@@ -223,7 +223,8 @@ impl Leg {
                 if view.bound < AS_EXPECTED * drain.excess {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
-                if drain.shared && view.now.since(drain.begun) >= view.dead * (PATIENCE * (self.futile + 1)) {
+                let answered = (view.dead + Duration::from_secs_f64(view.queue())) * (PATIENCE * (self.futile + 1));
+                if drain.shared && view.now.since(drain.begun) >= answered {
                     self.futile += 1; // it grows on, cut or not: look at the other one
                 }
                 // What is seen now was still caused by what was sent before the cut.

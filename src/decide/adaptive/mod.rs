@@ -79,8 +79,8 @@ const RAISED: Duration = Duration::from_millis(1000);
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
 
-/// Time constant of the delay lately, to which that of now is compared (seconds).
-const LATELY_S: f64 = 1.0;
+/// What grows is higher than it was once or twice this time ago.
+const EARLIER: Duration = Duration::from_millis(500);
 
 /// Two samples in this time say more than one.
 const TWICE: Duration = Duration::from_millis(120);
@@ -170,8 +170,8 @@ pub struct Adaptive {
     settings: Settings,
     sensor: Sensor,
     legs: [Leg; 2],
-    /// The delay lately (milliseconds).
-    lately: f64,
+    /// The delay when that was last noted, then, and the time before (milliseconds).
+    earlier: (Instant, [f64; 2]),
     /// CUSUM of the excess, and since when it is above zero.
     sum: f64,
     rising: Option<Instant>,
@@ -198,7 +198,7 @@ impl Adaptive {
         Self {
             sensor: Sensor::new(settings.baseline, settings.jitter),
             legs: Direction::BOTH.map(|d| Leg::new(settings.ranges[d.index()], d)),
-            lately: 0.0,
+            earlier: (Instant::ZERO, [0.0; 2]),
             sum: 0.0,
             rising: None,
             foreign: 0.0,
@@ -271,7 +271,9 @@ impl Adaptive {
                 let idle = nowhere && self.legs.iter().all(|leg| leg.usage().is_idle());
                 self.sensor.see(now, input.sample, clear, idle);
                 let view = self.view(now, good);
-                self.lately += (elapsed / LATELY_S) * (self.sensor.excess() - self.lately);
+                if now.since(self.earlier.0) >= EARLIER {
+                    self.earlier = (now, [view.twice + self.foreign, self.earlier.1[0]]);
+                }
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
@@ -467,14 +469,14 @@ impl Adaptive {
         let gone = view.bound + self.foreign < view.rise;
         self.acquitted = [0, 1].map(|i| self.acquitted[i] && !gone && !risen(&self.legs[i]));
         let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE) else { return };
-        // A longer path is one step; what grows on is a queue.
-        let grows = self.sensor.excess() > self.lately + 0.5 * view.rise;
+        // A longer path is one step; what grows on is a queue, and somebody's here before it is somebody's elsewhere.
+        let grows = view.twice + self.foreign > self.earlier.1[1] + 0.5 * view.rise;
         let other = &self.legs[1 - i];
-        if grows && other.is_blamed() {
+        let next = !other.usage().is_idle() && !other.is_blamed() && (grows || !self.acquitted[1 - i]);
+        if grows && !next {
             return;
         }
         self.acquitted[i] = true;
-        let next = !other.usage().is_idle() && !other.is_blamed() && (grows || !self.acquitted[1 - i]);
         self.legs.iter_mut().for_each(|leg| leg.take_back());
         if next {
             self.legs[1 - i].alarm(view, view.now, false);
