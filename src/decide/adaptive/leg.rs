@@ -167,6 +167,7 @@ impl Leg {
             && deep
             && !drain.probe
             && view.bound >= FALLING * drain.peak
+            && view.grown > -view.rise
             && self.usage.passes_all(drain.since + view.dead)
     }
 
@@ -276,7 +277,7 @@ impl Leg {
         // A correction while it drains never raises.
         self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
-        if self.usage.rate < 0.75 * self.proven && self.good.is_none_or(|(good, _)| good < self.proven) {
+        if self.usage.rate < 0.75 * self.proven && self.goal(view).is_none_or(|good| good <= self.proven) {
             self.good = Some((self.proven, view.now));
         }
         self.proven = self.proven.min(self.usage.rate);
@@ -376,7 +377,8 @@ impl Leg {
             self.drain(view, Drain { capacity, peak: view.bound, slow, ..next });
             self.reason = Reason::Draining;
         } else if view.now >= drain.until + view.dead * PATIENCE {
-            self.futile += 1;
+            let deep = drain.most <= 0.0 || self.usage.rate <= DEEP * drain.most;
+            self.futile += u32::from(deep);
             self.drain(view, Drain { probe: false, capacity: 0.9 * drain.capacity, peak: view.bound, ..next });
         }
     }

@@ -125,12 +125,15 @@ pub(super) struct View {
     /// The least excess of the last two samples if they are of now, of the last two at all, and of all that are kept.
     twice: f64,
     firm: [f64; 2],
+    /// How much more delay there is than half a second to a second ago.
+    grown: f64,
     /// Growth of the delay (seconds per second), as replies show it.
     slope: f64,
     /// Excess that is more than noise.
     rise: f64,
-    /// Noise is that of radio.
+    /// Noise is that of radio; the line is one.
     restless: bool,
+    radio: bool,
     /// RTT of now: after two of them senders have answered to what our queue has dropped.
     rtt: Duration,
     /// From a decision to its effect in the samples, without the queue.
@@ -269,7 +272,8 @@ impl Adaptive {
                 let nowhere = self.legs.iter().all(|leg| leg.usage().is_clear());
                 let clear = good && nowhere && !self.legs.iter().any(Leg::is_blamed);
                 let idle = nowhere && self.legs.iter().all(|leg| leg.usage().is_idle());
-                self.sensor.see(now, input.sample, clear, idle);
+                // What was disowned is not the idle line's either.
+                self.sensor.see(now, input.sample, clear, idle && self.foreign <= 0.0);
                 let view = self.view(now, good);
                 if now.since(self.earlier.0) >= EARLIER {
                     self.earlier = (now, [view.twice + self.foreign, self.earlier.1[0]]);
@@ -343,9 +347,11 @@ impl Adaptive {
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
             twice: self.sensor.least_excess(now, 2, TWICE) - self.foreign,
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
+            grown: self.sensor.least_excess(now, 2, TWICE) - self.earlier.1[1],
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,
+            radio: self.settings.jitter.get() >= RESTLESS_MS,
             rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
@@ -470,7 +476,7 @@ impl Adaptive {
         self.acquitted = [0, 1].map(|i| self.acquitted[i] && !gone && !risen(&self.legs[i]));
         let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE) else { return };
         // A longer path is one step; what grows on is a queue, and somebody's here before it is somebody's elsewhere.
-        let grows = view.twice + self.foreign > self.earlier.1[1] + 0.5 * view.rise;
+        let grows = view.grown > 0.5 * view.rise;
         let other = &self.legs[1 - i];
         let next = !other.usage().is_idle() && !other.is_blamed() && (grows || !self.acquitted[1 - i]);
         if grows && !next {

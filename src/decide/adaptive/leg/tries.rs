@@ -30,6 +30,9 @@ const SHOWS_MOST: f64 = 0.2;
 /// A queue this small (milliseconds) goes by itself at the rate that was good before: one write less.
 const SMALL_MS: f64 = 30.0;
 
+/// A queue that grows this many times as fast as a try can make it is not made by that.
+const SUDDEN: f64 = 4.0;
+
 /// Senders far away need so many round trips to use more.
 const FILLS: u32 = 8;
 
@@ -103,7 +106,7 @@ impl Leg {
     }
 
     /// The rate that was good, while it is remembered.
-    fn goal(&self, view: &View) -> Option<f64> {
+    pub(super) fn goal(&self, view: &View) -> Option<f64> {
         self.good.filter(|(_, at)| view.now.since(*at) < REMEMBER).map(|(rate, _)| rate)
     }
 
@@ -121,7 +124,7 @@ impl Leg {
         // The longer it is looked at, the sooner a single sample is late by chance; and on radio, where most are.
         let [excess, little] = match waited > view.dead + view.dead.max(WATCHED) {
             true => view.firm,
-            false => [if view.restless { view.twice } else { view.excess }; 2],
+            false => [if view.radio { view.twice } else { view.excess }; 2],
         };
         let [excess, little] = [excess, little].map(|ms| ms - self.elsewhere.clamp(0.0, view.rise));
         // Half of that is no proof of anything, for a while.
@@ -132,6 +135,12 @@ impl Leg {
         if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
             let fed = self.usage.arrival();
+            let sudden = !view.restless && view.slope > SUDDEN * (self.usage.rate / from - 1.0).max(0.05);
+            if sudden && excess > view.rise {
+                // No try makes a queue that fast: the line has become slower meanwhile.
+                self.phase = Phase::Steady { probe_at: None };
+                return self.alarm(view, since, false);
+            }
             let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
