@@ -51,6 +51,9 @@ const CONNECTS: Duration = Duration::from_millis(350);
 const DOUBT_FIRST: Duration = Duration::from_secs(60);
 const DOUBT_LAST: Duration = Duration::from_secs(480);
 
+/// What was not ours is followed down in this time (seconds): not to the least that jitter shows.
+const FADES_S: f64 = 0.5;
+
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -363,7 +366,8 @@ impl Adaptive {
     /// Alarm or not, and against whom.
     fn watch(&mut self, view: &View, elapsed: f64) {
         // What is not ours goes as it came, and is doubted in time: it may be ours after all.
-        let foreign = self.foreign.min((self.foreign + view.excess).max(0.0));
+        let fades = view.excess.min(0.0) * (elapsed / FADES_S).min(1.0);
+        let foreign = (self.foreign + fades).max(0.0);
         self.foreign = if view.now < self.doubt.0 { foreign } else { 0.0 };
         if foreign < view.rise {
             self.doubt.1 = DOUBT_FIRST;
