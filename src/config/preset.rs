@@ -127,7 +127,7 @@ impl Link {
                 thresholds_ms: [30.0, 60.0, 120.0],
                 target_ms: 30.0,
                 jitter_ms: 10.0,
-                headroom: 0.98,
+                headroom: 0.97,
                 download: direction(0.1, 0.01, [0.85, 0.97], 250),
                 upload: direction(0.1, 0.01, [0.85, 0.97], 250),
             },
