@@ -31,8 +31,6 @@ const SLOWEST: u32 = 256;
 #[derive(Clone, Debug)]
 pub struct Budget {
     capacity: f64,
-    /// Tokens that come back in an hour.
-    refill: f64,
     tokens: f64,
     at: Instant,
     state: BudgetState,
@@ -53,10 +51,9 @@ impl Budget {
     /// before the flash is written to faster than so many sectors an hour.
     #[must_use]
     pub fn new(writes: u32, sectors: Option<u32>) -> Self {
-        let writes = f64::from(writes.max(6));
-        let (capacity, refill) = (HELD * writes, (1.0 - HELD) * writes);
+        let capacity = HELD * f64::from(writes.max(6));
         let wear = Wear { limit: sectors, last: None, per_hour: None, slowdown: 1 };
-        Self { capacity, refill, tokens: capacity, at: Instant::ZERO, state: BudgetState::Ample, wear }
+        Self { capacity, tokens: capacity, at: Instant::ZERO, state: BudgetState::Ample, wear }
     }
 
     /// Other settings, with what was spent so far.
@@ -68,7 +65,8 @@ impl Budget {
 
     /// What may be written at `now`.
     pub fn state(&mut self, now: Instant) -> BudgetState {
-        let refill = self.refill * now.since(self.at).as_secs_f64() / HOUR.as_secs_f64();
+        let in_an_hour = self.capacity * (1.0 - HELD) / HELD;
+        let refill = in_an_hour * now.since(self.at).as_secs_f64() / HOUR.as_secs_f64();
         (self.tokens, self.at) = ((self.tokens + refill).min(self.capacity), now);
         self.state = match self.state {
             _ if self.tokens < 1.0 => BudgetState::Empty,

@@ -162,7 +162,7 @@ impl Leg {
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
         let answered = view.now >= drain.until + view.rtt * 2;
-        let deep = self.usage.rate <= DEEP * drain.passed;
+        let deep = self.usage.rate <= DEEP * drain.passed.map_or(drain.before, |passed| passed.min(drain.before));
         answered
             && deep
             && !drain.probe
@@ -260,9 +260,9 @@ impl Leg {
             Phase::Trying { .. } => true,
             Phase::Steady { .. } => false,
         };
-        let drain = Drain { tried, capacity, before, passed: before, fed, begun, ..Drain::new(view) };
+        let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
-            Some(counted) => self.lower(view, Drain { passed: counted.min(before), ..drain }, counted),
+            Some(counted) => self.lower(view, Drain { passed: Some(counted), ..drain }, counted),
             None => self.drain(view, drain),
         }
     }
@@ -327,9 +327,6 @@ impl Leg {
         let collapsed = early && view.bound < COLLAPSED * drain.peak;
         if view.bound < view.rise || collapsed {
             if early {
-                if view.excess >= view.rise && !collapsed {
-                    return;
-                }
                 // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.
                 let again = self.spared.is_some_and(|at| view.now.since(at) < (view.rtt * 10).max(AGAIN));
                 self.spared = Some(view.now);

@@ -344,13 +344,14 @@ impl Adaptive {
         // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
         let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
         let serialization = busy.map(Leg::serialization_ms).sum::<f64>();
+        let twice = self.sensor.least_excess(now, 2, TWICE);
         View {
             now,
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
-            twice: self.sensor.least_excess(now, 2, TWICE) - self.foreign,
+            twice: twice - self.foreign,
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
-            grown: self.sensor.least_excess(now, 2, TWICE) - self.earlier.1[1],
+            grown: twice - self.earlier.1[1],
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,
@@ -441,7 +442,7 @@ impl Adaptive {
             // A download that waits in our own queue is innocent. An upload may wait in ours and
             // in the line's: its counters say nothing of what comes after them.
             let guilty = [loaded[0] && !self.legs[0].is_innocent(view), loaded[1]];
-            let guilty = [0, 1].map(|i| guilty[i] && !self.acquitted[i]);
+            let guilty = self.unless_acquitted(guilty);
             // A download makes a little delay also where its packets wait in our own queue.
             let little = view.bound < LITTLE * view.rise && view.now.since(since) < LITTLE_LAST;
             if guilty == [false, true] && loaded[0] && !self.legs[1].is_busy() && little {
@@ -463,16 +464,19 @@ impl Adaptive {
         }
         let one = loaded.iter().filter(|l| **l).count() == 1;
         let waited = view.now.since(since) >= PATIENCE || view.bound >= URGENT_MS;
-        let left = [0, 1].map(|i| loaded[i] && !self.acquitted[i]);
-        match one || waited || self.stats_at.is_none() {
-            true if left == [false; 2] => loaded,
-            true => left,
-            false => [false; 2],
+        if !(one || waited || self.stats_at.is_none()) {
+            return [false; 2];
         }
+        let left = self.unless_acquitted(loaded);
+        if left == [false; 2] { loaded } else { left }
     }
 
-    /// Cuts that don't bend the delay are taken back. Then it is the turn of the other direction, if it is loaded: with a
-    /// rate that is just what the line carries a queue of its own stands, and the line's does not go.
+    fn unless_acquitted(&self, suspects: [bool; 2]) -> [bool; 2] {
+        [0, 1].map(|i| suspects[i] && !self.acquitted[i])
+    }
+
+    /// Cuts that don't bend the delay are taken back. Then it is the turn of the other direction, if anything is on its way
+    /// there: with a rate that is just what the line carries a queue of its own stands, and the line's does not go.
     fn give_up(&mut self, view: &View) {
         // Of a higher rate nothing is proven.
         let risen = |leg: &Leg| view.now.since(leg.raised_at()) < RAISED + view.dead && view.slope > CREEPS;

@@ -34,8 +34,8 @@ pub(super) struct Drain {
     /// The rate before it began, and what was sent then.
     pub(super) before: f64,
     pub(super) fed: f64,
-    /// What passed when it was cut, if that is known to be less than that rate: down to there nothing was cut.
-    pub(super) passed: f64,
+    /// What passed when it was cut, where the cut went down to just that: so far nothing was cut.
+    pub(super) passed: Option<f64>,
     /// When it began, when it was last corrected, and when it should be over.
     pub(super) begun: Instant,
     pub(super) since: Instant,
@@ -92,7 +92,7 @@ impl Drain {
             read: now,
             before: 0.0,
             fed: 0.0,
-            passed: 0.0,
+            passed: None,
             begun: now,
             since: now,
             until: now,

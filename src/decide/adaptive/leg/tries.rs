@@ -121,6 +121,9 @@ impl Leg {
     /// A higher rate proves itself when the delay has had time to answer and has not.
     pub(super) fn trying(&mut self, view: &View, from: f64, since: Instant, climbing: bool) {
         let waited = view.now.since(since);
+        if waited < view.dead.saturating_sub(ANSWERS) {
+            return; // nothing can be seen of it so early
+        }
         // The longer it is looked at, the sooner a single sample is late by chance; and on radio, where most are.
         let [excess, little] = match waited > view.dead + view.dead.max(WATCHED) {
             true => view.firm,
@@ -129,34 +132,23 @@ impl Leg {
         let [excess, little] = [excess, little].map(|ms| ms - self.elsewhere.clamp(0.0, view.rise));
         // Half of that is no proof of anything, for a while.
         let doubtful = little - view.wire > 0.5 * view.rise;
-        if waited < view.dead.saturating_sub(ANSWERS) {
-            return; // nothing can be seen of it so early
-        }
         if excess > view.rise || doubtful && waited >= view.dead * DOUBT {
             // Not yet an alarm, but enough to know. What was carried before still is.
-            let fed = self.usage.arrival();
             let sudden = !view.restless && view.slope > SUDDEN * (self.usage.rate / from - 1.0).max(0.05);
             if sudden && excess > view.rise {
                 // No try makes a queue that fast: the line has become slower meanwhile.
                 self.phase = Phase::Steady { probe_at: None };
                 return self.alarm(view, since, false);
             }
+            let fed = self.usage.arrival();
             let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_at(view, capacity);
-            self.phase = Phase::Draining(Drain {
-                probe: true,
-                tried: true,
-                capacity,
-                before: from,
-                passed: from,
-                fed,
-                until,
-                ..drain
-            });
+            self.phase =
+                Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
             return;
         }
