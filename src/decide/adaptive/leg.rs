@@ -161,7 +161,8 @@ impl Leg {
 
     /// The line carries all that it gets since the cut, and the delay stays.
     fn was_in_vain(&self, view: &View, drain: &Drain) -> bool {
-        let answered = view.now >= drain.until + view.rtt * 2;
+        // Twice through the queue: then senders have answered to what ours has dropped.
+        let answered = view.now >= drain.until + (view.rtt + Duration::from_secs_f64(view.queue())) * 2;
         let deep = self.usage.rate <= DEEP * drain.passed.map_or(drain.before, |passed| passed.min(drain.before));
         answered
             && deep
@@ -203,6 +204,11 @@ impl Leg {
 
     pub(super) const fn is_blamed(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
+    }
+
+    /// It may have a queue, though its rate be far above the line's: as much passes as would be something to the slowest line.
+    pub(super) fn may_queue(&self) -> bool {
+        !self.usage.is_idle() || self.usage.is_something(self.range.floor().as_f64())
     }
 
     pub(super) const fn futile(&self) -> u32 {

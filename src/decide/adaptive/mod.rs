@@ -486,7 +486,8 @@ impl Adaptive {
         // A longer path is one step; what grows on is a queue, and somebody's here before it is somebody's elsewhere.
         let grows = view.grown > 0.5 * view.rise;
         let other = &self.legs[1 - i];
-        let next = !other.usage().is_idle() && !other.is_blamed() && (grows || !self.acquitted[1 - i]);
+        let suspect = if grows { other.may_queue() } else { !other.usage().is_idle() && !self.acquitted[1 - i] };
+        let next = suspect && !other.is_blamed();
         if grows && !next {
             return;
         }

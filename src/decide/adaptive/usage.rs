@@ -128,6 +128,11 @@ impl Usage {
         self.load().is_some_and(|load| load < IDLE) && !self.is_backlogged()
     }
 
+    /// What passes is something to a line of no more than this rate (bit/s), however high ours is.
+    pub(super) fn is_something(&self, rate: f64) -> bool {
+        self.counters.is_none_or(|c| c.achieved.is_none_or(|achieved| achieved >= IDLE * rate))
+    }
+
     pub(super) fn is_greedy(&self) -> bool {
         self.load().is_none_or(|load| load >= GREEDY) || self.is_backlogged()
     }
