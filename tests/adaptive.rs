@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{at, config_text, daemon, line, mbps, set_flows, world};
-use wanctl_hal::Direction;
+use common::{at, config_text, daemon, line, mbps, parse, set_flows, world};
+use wanctl::decide::{Input, Law};
+use wanctl::types::{LinkStats, MAX_REFLECTORS, Millis, Sample, Signal, Source, Verdict};
 use wanctl_hal::sim::{Action, SharedWorld, lock};
+use wanctl_hal::{Bitrate, Direction, Duration, Instant};
 
 /// What a user felt between two times: delay that 95 % of the time stayed below, the highest, and
 /// the part of the capacity that was used.
@@ -84,4 +86,55 @@ fn after_a_step_delay_is_half_that_of_the_classic_law_and_more_is_used() {
             }
         }
     }
+}
+
+/// One cycle of the law alone: this delay, and statistics that were read just now (Mbit/s).
+fn cycle(law: &mut Law, now: Instant, rtt: f64, achieved: [f64; 2]) -> Verdict {
+    let rtt = Millis::new(rtt);
+    let mut per_reflector = [None; MAX_REFLECTORS];
+    per_reflector[0] = rtt;
+    let sample = Sample {
+        at: now,
+        rtt,
+        renewed: true,
+        age: Duration::ZERO,
+        fresh: 1,
+        source: Source::Icmp,
+        signal: Signal::Good,
+        per_reflector,
+        candidates: [0; MAX_REFLECTORS],
+        waiting: [None; MAX_REFLECTORS],
+        oldest_overdue: None,
+    };
+    let stats = LinkStats {
+        at: now,
+        uncertainty: Duration::from_millis(10),
+        since: [now - Duration::from_millis(50); 2],
+        achieved: achieved.map(|mbps| Some(Bitrate::from_f64(mbps * 1e6))),
+        dropped: [0; 2],
+        queued_bytes: [0; 2],
+    };
+    law.decide(Input { now, sample: &sample, stats: Some(&stats), acts: true })
+}
+
+/// After a fall to a tenth the rate may stand ten times above the line: what passes is then less of it than counts as
+/// idle, and the upload uses more of its own.
+#[test]
+fn a_queue_that_grows_is_looked_for_also_where_little_of_the_rate_is_used() {
+    const LINE: f64 = 6.0;
+    let mut law = Law::new(parse(&config_text("", "")).wans[0].law.clone());
+    let (mut queue_ms, mut download, mut upload) = (0.0_f64, 40.0_f64, 14.0_f64);
+    for i in 1..=500 {
+        let now = Instant::ZERO + Duration::from_millis(i * 50);
+        let loaded = i > 200;
+        if loaded {
+            let fed = download.min(1.1 * LINE);
+            queue_ms = (queue_ms + (fed / LINE - 1.0) * 50.0).clamp(0.0, 1_500.0);
+        }
+        let achieved = if loaded { [LINE.min(download), 2.6_f64.min(upload)] } else { [0.0; 2] };
+        let verdict = cycle(&mut law, now, 20.0 + queue_ms, achieved);
+        [download, upload] = [verdict.download, verdict.upload].map(|leg| leg.rate.rate().as_f64() / 1e6);
+    }
+    assert!(download < 1.1 * LINE, "the download keeps {download} Mbit/s of {LINE}, and {queue_ms} ms of queue");
+    assert!(queue_ms < 30.0, "{queue_ms} ms of queue at {download} Mbit/s");
 }
