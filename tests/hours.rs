@@ -20,6 +20,11 @@ const GROWTH_KB: i64 = 4_096;
 /// and who used more than 60 writes a minute has to do with 60 later: rises get rarer.
 const LESS_USED: f64 = 12.0;
 
+/// No round may have more delay at its p95 than five times the median of all rounds and so many milliseconds: a round is a
+/// few minutes, and a queue that stands in one of them is a call that fails, however quiet the other hundreds are.
+const WORST_TIMES: f64 = 5.0;
+const WORST_MORE_MS: f64 = 50.0;
+
 /// The seed of `wanctl simulate` without `--seeds`.
 const SEED: u64 = 1;
 
@@ -114,8 +119,25 @@ fn look(scenario: &Scenario) -> (String, String) {
     must(long_kb <= short_kb + GROWTH_KB, format!("{long_kb} kB, and {short_kb} kB for one round"));
     let (drifted, line) = drift(rounds);
     must(drifted.is_empty(), drifted);
+    let worst = worst(rounds);
+    must(worst.is_empty(), worst);
     let counts = format!("{:.0} limits, {:.0} files", count("limits_written"), count("state_files_written"));
     (wrong, format!("{name:<20} {line}; {counts}; {long_kb} kB (one round: {short_kb})"))
+}
+
+/// The worst round is one of the others.
+fn worst(rounds: &[Value]) -> String {
+    let mut delays: Vec<(f64, usize)> =
+        rounds.iter().enumerate().filter_map(|(i, r)| Some((r["added_delay_p95_ms"].as_f64()?, i))).collect();
+    delays.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (Some((median, _)), Some((most, round))) = (delays.get(delays.len() / 2), delays.last()) else {
+        return String::new();
+    };
+    if *most > WORST_TIMES * median + WORST_MORE_MS {
+        format!("p95 of the added delay is {most} ms in round {round}, and {median} ms in the middle one")
+    } else {
+        String::new()
+    }
 }
 
 /// The second half against the first. Rounds differ by chance (walks, moments of events), and the mean of some thirty of

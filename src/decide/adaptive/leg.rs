@@ -56,6 +56,12 @@ const FALLING: f64 = 0.75;
 /// No queue falls to this part of its peak before a cut can act.
 const COLLAPSED: f64 = 0.5;
 
+/// No line becomes slower by more at once, as a rule: what grows on at this part of what it carried grows elsewhere.
+const HALF: f64 = 0.5;
+
+/// A delay is as high as ever from this part of its peak on.
+const STILL: f64 = 0.9;
+
 /// A cut that leaves more of the rate than this would take long to drain anything: it proves nothing.
 const DEEP: f64 = 0.92;
 
@@ -230,9 +236,8 @@ impl Leg {
                 if view.bound < AS_EXPECTED * drain.excess {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
-                let answered = (view.dead + Duration::from_secs_f64(view.queue())) * (PATIENCE * (self.futile + 1));
-                if drain.shared && view.now.since(drain.begun) >= answered {
-                    self.futile += 1; // it grows on, cut or not: look at the other one
+                if drain.shared {
+                    self.count_in_vain(view, &drain);
                 }
                 // What is seen now was still caused by what was sent before the cut.
                 (drain.before, if acts { self.usage.arrival() } else { drain.fed }, drain.begun)
@@ -261,12 +266,13 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        let tried = match self.phase {
-            Phase::Draining(drain) => drain.tried,
-            Phase::Trying { .. } => true,
-            Phase::Steady { .. } => false,
+        let (tried, carried) = match self.phase {
+            Phase::Draining(drain) => (drain.tried, drain.carried),
+            Phase::Trying { .. } => (true, f64::INFINITY),
+            Phase::Steady { .. } => (false, f64::INFINITY),
         };
-        let drain = Drain { tried, capacity, before, fed, begun, ..Drain::new(view) };
+        let mut drain = Drain { tried, capacity, before, fed, carried, begun, ..Drain::new(view) };
+        drain.carry(view, counted);
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
             Some(counted) => self.lower(view, Drain { passed: Some(counted), ..drain }, counted),
             None => self.drain(view, drain),
@@ -321,6 +327,12 @@ impl Leg {
         self.state = if quiet { State::Green } else { state_of(view, cutting, draining) };
     }
 
+    /// It grows on, cut or not: once the cut has had its time the other direction is looked at.
+    fn count_in_vain(&mut self, view: &View, drain: &Drain) {
+        let answered = (view.dead + Duration::from_secs_f64(view.queue())) * (PATIENCE * (self.futile + 1));
+        self.futile += u32::from(view.now.since(drain.begun) >= answered);
+    }
+
     fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
         drain.peak = drain.peak.max(view.bound);
         drain.shared |= !only;
@@ -329,6 +341,10 @@ impl Leg {
             drain.count(self.usage.delivered_since(drain.begun));
         }
         self.phase = Phase::Draining(drain);
+        let deep = self.usage.rate <= HALF * drain.before.min(drain.carried);
+        if drain.shared && !drain.probe && deep && view.grows() && view.bound >= STILL * drain.peak {
+            self.count_in_vain(view, &drain);
+        }
         let early = !drain.probe && view.now.since(drain.begun) < view.dead;
         let collapsed = early && view.bound < COLLAPSED * drain.peak;
         if view.bound < view.rise || collapsed {
@@ -352,6 +368,7 @@ impl Leg {
         }
         // What passed while the queue stood is what the line carries, or a little more.
         let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
+        drain.carry(view, counted);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
         if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
@@ -391,7 +408,7 @@ impl Leg {
     pub(super) fn abandon(&mut self, view: &View) {
         let rate = match self.phase {
             Phase::Trying { from, .. } => from,
-            Phase::Draining(drain) => drain.before,
+            Phase::Draining(drain) => drain.given_back(),
             Phase::Steady { .. } => return,
         };
         self.set(rate);
@@ -402,7 +419,7 @@ impl Leg {
     /// The delay is not ours: as before the cuts.
     pub(super) fn take_back(&mut self) {
         if let Phase::Draining(drain) = self.phase {
-            self.set(drain.before);
+            self.set(drain.given_back());
         }
         self.futile = 0;
         self.phase = Phase::Steady { probe_at: None };

@@ -82,6 +82,9 @@ const RAISED: Duration = Duration::from_millis(1000);
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
 
+/// A rate is another one, and not acquitted, from this part of the one that is.
+const ABOVE: f64 = 1.01;
+
 /// What grows is higher than it was once or twice this time ago.
 const EARLIER: Duration = Duration::from_millis(500);
 
@@ -159,6 +162,11 @@ impl View {
         self.ahead <= most
     }
 
+    /// The delay is higher than it was half a second to a second ago.
+    fn grows(&self) -> bool {
+        self.grown > 0.5 * self.rise
+    }
+
     /// How far a try goes.
     fn probe(&self) -> f64 {
         if self.restless { PROBE_RESTLESS } else { PROBE }
@@ -183,8 +191,8 @@ pub struct Adaptive {
     rising: Option<Instant>,
     /// Delay that turned out not to be ours: what is usual until it goes away.
     foreign: f64,
-    /// Directions that were cut and are not to blame, until the delay is gone.
-    acquitted: [bool; 2],
+    /// Directions that were cut and are not to blame, until the delay is gone, and up to which rate (bit/s).
+    acquitted: [Option<f64>; 2],
     /// When that is suspected to be ours after all, and how long the next such time will be.
     doubt: (Instant, Duration),
     started: Option<Instant>,
@@ -208,7 +216,7 @@ impl Adaptive {
             sum: 0.0,
             rising: None,
             foreign: 0.0,
-            acquitted: [false; 2],
+            acquitted: [None; 2],
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
             sees: None,
@@ -472,30 +480,40 @@ impl Adaptive {
     }
 
     fn unless_acquitted(&self, suspects: [bool; 2]) -> [bool; 2] {
-        [0, 1].map(|i| suspects[i] && !self.acquitted[i])
+        [0, 1].map(|i| suspects[i] && self.acquitted[i].is_none())
     }
 
     /// Cuts that don't bend the delay are taken back. Then it is the turn of the other direction, if anything is on its way
     /// there: with a rate that is just what the line carries a queue of its own stands, and the line's does not go.
     fn give_up(&mut self, view: &View) {
-        // Of a higher rate nothing is proven.
-        let risen = |leg: &Leg| view.now.since(leg.raised_at()) < RAISED + view.dead && view.slope > CREEPS;
+        // Of a higher rate than the one that was acquitted nothing is proven.
+        let risen = |leg: &Leg, acquitted: f64| {
+            view.now.since(leg.raised_at()) < RAISED + view.dead
+                && view.slope > CREEPS
+                && leg.usage().rate > ABOVE * acquitted
+        };
         let gone = view.bound + self.foreign < view.rise;
-        self.acquitted = [0, 1].map(|i| self.acquitted[i] && !gone && !risen(&self.legs[i]));
-        let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE) else { return };
+        self.acquitted = [0, 1].map(|i| self.acquitted[i].filter(|rate| !gone && !risen(&self.legs[i], *rate)));
+        // What falls is being drained by one of the cuts.
+        let falls = view.grown < -view.rise;
+        let Some(i) = self.legs.iter().position(|leg| leg.futile() >= FUTILE).filter(|_| !falls) else { return };
         // A longer path is one step; what grows on is a queue, and somebody's here before it is somebody's elsewhere.
-        let grows = view.grown > 0.5 * view.rise;
+        let grows = view.grows();
         let other = &self.legs[1 - i];
-        let suspect = if grows { other.may_queue() } else { !other.usage().is_idle() && !self.acquitted[1 - i] };
-        let next = suspect && !other.is_blamed();
-        if grows && !next {
+        let (tried, acquitted) = (other.is_blamed(), self.acquitted[1 - i].is_some());
+        let next = !tried && if grows { other.may_queue() } else { !other.usage().is_idle() && !acquitted };
+        if grows && !next && !tried {
             return;
         }
-        self.acquitted[i] = true;
-        self.legs.iter_mut().for_each(|leg| leg.take_back());
+        self.legs[i].take_back();
+        self.acquitted[i] = Some(self.legs[i].usage().rate);
+        if tried {
+            return; // whether that one is to blame is still to be seen
+        }
         if next {
             self.legs[1 - i].alarm(view, view.now, false);
         } else {
+            self.legs[1 - i].take_back();
             self.disown(view);
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Drain {
     pub(super) fed: f64,
     /// What passed when it was cut, where the cut went down to just that: so far nothing was cut.
     pub(super) passed: Option<f64>,
+    /// The least that passed at a cut where that was less than the rate: the line's limit, or all that was wanted.
+    pub(super) carried: f64,
     /// When it began, when it was last corrected, and when it should be over.
     pub(super) begun: Instant,
     pub(super) since: Instant,
@@ -50,6 +52,9 @@ pub(super) struct Drain {
 
 /// Counters of a shorter time are too coarse (seconds).
 const KNOWN_S: f64 = 0.25;
+
+/// A direction that fills its line looks loaded up to this many times what the line carries.
+const PLENTY: f64 = 1.8;
 
 impl Drain {
     /// Takes in what the line has delivered in a stretch (bits, seconds) while the queue stood.
@@ -76,6 +81,18 @@ impl Drain {
         }
     }
 
+    /// Takes in what passed when it was less than the rate, before the cut itself could make it less.
+    pub(super) fn carry(&mut self, view: &View, counted: Option<f64>) {
+        if view.now.since(self.begun) < view.dead * 2 {
+            self.carried = counted.unwrap_or(self.carried).min(self.carried);
+        }
+    }
+
+    /// What it gets back if the cut was in vain: as before, but not so far above what passed that it never looks loaded.
+    pub(super) fn given_back(&self) -> f64 {
+        self.before.min(PLENTY * self.carried)
+    }
+
     /// One that begins now; the rest is to be filled in.
     pub(super) fn new(view: &View) -> Self {
         let now = view.now;
@@ -93,6 +110,7 @@ impl Drain {
             before: 0.0,
             fed: 0.0,
             passed: None,
+            carried: f64::INFINITY,
             begun: now,
             since: now,
             until: now,
