@@ -50,6 +50,9 @@ const PATIENCE: u32 = 2;
 /// A queue up to this many times what was to be expected is no surprise.
 const AS_EXPECTED: f64 = 1.3;
 
+/// …and from this many times on it is another one.
+const AFRESH: f64 = 2.0;
+
 /// A queue that has not fallen below this part of its peak in the time computed does not fall.
 const FALLING: f64 = 0.75;
 
@@ -236,11 +239,15 @@ impl Leg {
                 if view.bound < AS_EXPECTED * drain.excess {
                     return; // as expected so far; whether it helps is seen when it has had its time
                 }
-                if drain.shared {
+                // So much more than that is another event: nothing of it is known yet.
+                let begun = if drain.probe || view.bound >= AFRESH * drain.excess { view.now } else { drain.begun };
+                if begun == view.now {
+                    self.futile = 0;
+                } else if drain.shared {
                     self.count_in_vain(view, &drain);
                 }
                 // What is seen now was still caused by what was sent before the cut.
-                (drain.before, if acts { self.usage.arrival() } else { drain.fed }, drain.begun)
+                (drain.before, if acts { self.usage.arrival() } else { drain.fed }, begun)
             }
             Phase::Trying { from, .. } => (from, self.usage.arrival(), view.now),
             Phase::Steady { .. } => (self.usage.rate, self.usage.arrival(), view.now),
@@ -267,7 +274,8 @@ impl Leg {
             Phase::Steady { .. } => {}
         }
         let (tried, carried) = match self.phase {
-            Phase::Draining(drain) => (drain.tried, drain.carried),
+            Phase::Draining(drain) if begun < view.now => (drain.tried, drain.carried),
+            Phase::Draining(drain) => (drain.tried, f64::INFINITY),
             Phase::Trying { .. } => (true, f64::INFINITY),
             Phase::Steady { .. } => (false, f64::INFINITY),
         };
