@@ -376,7 +376,10 @@ fn after_a_fall_with_traffic_both_ways_no_queue_stands() {
         total += stands / cases.len() as f64;
         println!("seed {seed}: {:.1} % of the time, {most:.0} ms ({bearable:.0})", 100.0 * stands);
         if stands > 0.1 {
-            bad.push(format!("seed {seed}: {:.0} %, {most:.0} ms, flows {flows:?}, to {low:.0?}, {case:?}\n", 100.0 * stands));
+            bad.push(format!(
+                "seed {seed}: {:.0} %, {most:.0} ms, flows {flows:?}, to {low:.0?}, {case:?}\n",
+                100.0 * stands
+            ));
         }
     }
     println!("a queue for {:.2} % of the time", 100.0 * total);

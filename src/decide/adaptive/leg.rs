@@ -59,7 +59,7 @@ const FALLING: f64 = 0.75;
 /// No queue falls to this part of its peak before a cut can act.
 const COLLAPSED: f64 = 0.5;
 
-/// No line becomes slower by more at once, as a rule: what grows on at this part of what it carried grows elsewhere.
+/// A delay that grows on with this part of what passed grows elsewhere, unless the line has become slower still: seen twice.
 const HALF: f64 = 0.5;
 
 /// A delay is as high as ever from this part of its peak on.
@@ -274,8 +274,7 @@ impl Leg {
             Phase::Steady { .. } => {}
         }
         let (tried, carried) = match self.phase {
-            Phase::Draining(drain) if begun < view.now => (drain.tried, drain.carried),
-            Phase::Draining(drain) => (drain.tried, f64::INFINITY),
+            Phase::Draining(drain) => (drain.tried, if begun < view.now { drain.carried } else { f64::INFINITY }),
             Phase::Trying { .. } => (true, f64::INFINITY),
             Phase::Steady { .. } => (false, f64::INFINITY),
         };
