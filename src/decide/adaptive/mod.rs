@@ -281,8 +281,8 @@ impl Adaptive {
                 // What is seen is the line's own delay if nothing fills it, or what fills it waits
                 // in our queue.
                 let nowhere = self.legs.iter().all(|leg| leg.usage().is_clear());
-                let clear = good && nowhere && !self.legs.iter().any(Leg::is_blamed);
-                let idle = nowhere && self.legs.iter().all(|leg| leg.usage().is_idle());
+                let quiet = nowhere && !self.legs.iter().any(Leg::is_blamed);
+                let (clear, idle) = (good && quiet, quiet && self.legs.iter().all(|leg| leg.usage().is_idle()));
                 // What was disowned is not the idle line's either.
                 self.sensor.see(now, input.sample, clear, idle && self.foreign <= 0.0);
                 let view = self.view(now, good);
@@ -292,7 +292,7 @@ impl Adaptive {
                 self.watch(&view, elapsed);
                 for i in 0..self.legs.len() {
                     let other = &self.legs[1 - i];
-                    let (alone, only) = (good && !other.is_busy(), other.usage().is_idle());
+                    let (alone, only) = (good && !other.is_busy(), !other.may_queue());
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
