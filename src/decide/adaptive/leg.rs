@@ -217,7 +217,7 @@ impl Leg {
 
     /// It may have a queue, though its rate be far above the line's: as much passes as would be something to the slowest line.
     pub(super) fn may_queue(&self) -> bool {
-        !self.usage.is_idle() || self.usage.is_something(self.range.floor().as_f64())
+        !self.usage.is_idle_at(self.range.floor().as_f64())
     }
 
     pub(super) const fn futile(&self) -> u32 {

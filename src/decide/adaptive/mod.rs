@@ -500,21 +500,20 @@ impl Adaptive {
         // A longer path is one step; what grows on is a queue, and somebody's here before it is somebody's elsewhere.
         let grows = view.grows();
         let other = &self.legs[1 - i];
-        let (tried, acquitted) = (other.is_blamed(), self.acquitted[1 - i].is_some());
-        let next = !tried && if grows { other.may_queue() } else { !other.usage().is_idle() && !acquitted };
-        if grows && !next && !tried {
+        let cut = other.is_blamed();
+        let next = if grows { other.may_queue() } else { !other.usage().is_idle() && self.acquitted[1 - i].is_none() };
+        if grows && !next && !cut {
             return;
         }
         self.legs[i].take_back();
         self.acquitted[i] = Some(self.legs[i].usage().rate);
-        if tried {
-            return; // whether that one is to blame is still to be seen
-        }
-        if next {
-            self.legs[1 - i].alarm(view, view.now, false);
-        } else {
-            self.legs[1 - i].take_back();
-            self.disown(view);
+        match (cut, next) {
+            (true, _) => {} // whether that one is to blame is still to be seen
+            (false, true) => self.legs[1 - i].alarm(view, view.now, false),
+            (false, false) => {
+                self.legs[1 - i].take_back();
+                self.disown(view);
+            }
         }
     }
 

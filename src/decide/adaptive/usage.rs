@@ -125,12 +125,13 @@ impl Usage {
 
     /// Next to nothing is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        self.load().is_some_and(|load| load < IDLE) && !self.is_backlogged()
+        self.is_idle_at(self.rate)
     }
 
-    /// What passes is something to a line of no more than this rate (bit/s), however high ours is.
-    pub(super) fn is_something(&self, rate: f64) -> bool {
-        self.counters.is_none_or(|c| c.achieved.is_none_or(|achieved| achieved >= IDLE * rate))
+    /// It would be next to nothing at this rate (bit/s).
+    pub(super) fn is_idle_at(&self, rate: f64) -> bool {
+        let achieved = self.counters.and_then(|c| c.achieved);
+        achieved.is_some_and(|achieved| achieved / rate < IDLE) && !self.is_backlogged()
     }
 
     pub(super) fn is_greedy(&self) -> bool {
