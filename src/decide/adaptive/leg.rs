@@ -5,7 +5,8 @@ mod tries;
 use super::phase::{Drain, Phase};
 use super::relief::Relief;
 use super::usage::{PACKET_BITS, Usage};
-use super::{FUTILE, View, state_of};
+use super::vain::{Says, Vain};
+use super::{AFRESH, FUTILE, View, state_of};
 use crate::types::{
     Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
 };
@@ -47,11 +48,8 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
 const PATIENCE: u32 = 2;
 
-/// A queue up to this many times what was to be expected is no surprise.
+/// A queue up to this many times what was to be expected is no surprise (and from [`AFRESH`] times on another one).
 const AS_EXPECTED: f64 = 1.3;
-
-/// …and from this many times on it is another one.
-const AFRESH: f64 = 2.0;
 
 /// A queue that has not fallen below this part of its peak in the time computed does not fall.
 const FALLING: f64 = 0.75;
@@ -97,6 +95,8 @@ pub(super) struct Leg {
     spared: Option<Instant>,
     pause: Duration,
     futile: u32,
+    /// The cuts that the delay has not answered.
+    vain: Option<Vain>,
     state: State,
     reason: Reason,
 }
@@ -120,6 +120,7 @@ impl Leg {
             spared: None,
             pause: PROBE_FIRST,
             futile: 0,
+            vain: None,
             state: State::Green,
             reason: Reason::WarmingUp,
         }
@@ -242,7 +243,7 @@ impl Leg {
                 // So much more than that is another event: nothing of it is known yet.
                 let begun = if drain.probe || view.bound >= AFRESH * drain.excess { view.now } else { drain.begun };
                 if begun == view.now {
-                    self.futile = 0;
+                    (self.futile, self.vain) = (0, None);
                 } else if drain.shared {
                     self.count_in_vain(view, &drain);
                 }
@@ -296,6 +297,7 @@ impl Leg {
         // A correction while it drains never raises.
         self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
+        self.vain.get_or_insert(Vain::new(view, &drain));
         if self.usage.rate < 0.75 * self.proven && self.goal(view).is_none_or(|good| good <= self.proven) {
             self.good = Some((self.proven, view.now));
         }
@@ -314,6 +316,7 @@ impl Leg {
     /// One cycle. `alone`: the other direction neither tries a rate nor drains a queue, so that what is seen
     /// is ours; `only`: next to nothing is on its way there.
     pub(super) fn step(&mut self, view: &View, alone: bool, only: bool) {
+        self.look_for_an_answer(view);
         match self.phase {
             Phase::Steady { probe_at } => self.steady(view, probe_at, alone, only),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
@@ -332,6 +335,17 @@ impl Leg {
         // A delay is told of whoever may make it.
         let quiet = self.usage.is_idle() && !self.is_busy();
         self.state = if quiet { State::Green } else { state_of(view, cutting, draining) };
+    }
+
+    /// Where so much was cut that no queue can stand, and there was delay all the time, it is somebody else's.
+    fn look_for_an_answer(&mut self, view: &View) {
+        let drain = if let Phase::Draining(drain) = &self.phase { Some(drain) } else { None };
+        let least = self.range.floor().as_f64();
+        match self.vain.as_mut().map(|vain| vain.see(view, self.usage.rate, least, drain)) {
+            Some(Says::Answered) => self.vain = None,
+            Some(Says::InVain) => self.futile = FUTILE,
+            Some(Says::Nothing) | None => {}
+        }
     }
 
     /// It grows on, cut or not: once the cut has had its time the other direction is looked at.
@@ -427,6 +441,9 @@ impl Leg {
     pub(super) fn take_back(&mut self) {
         if let Phase::Draining(drain) = self.phase {
             self.set(drain.given_back());
+        }
+        if let Some(vain) = self.vain.take() {
+            self.set(vain.given_back().max(self.usage.rate));
         }
         self.futile = 0;
         self.phase = Phase::Steady { probe_at: None };

@@ -15,6 +15,7 @@ mod phase;
 mod relief;
 mod sensor;
 mod usage;
+mod vain;
 
 use super::{Input, Learnt};
 use crate::types::{
@@ -88,6 +89,14 @@ const ABOVE: f64 = 1.01;
 /// What grows is higher than it was once or twice this time ago.
 const EARLIER: Duration = Duration::from_millis(500);
 
+/// The last samples that are taken together (time constant, seconds), and the part of the noise threshold below which what they
+/// show is no delay.
+const LEVEL_S: f64 = 0.3;
+const GONE: f64 = 0.5;
+
+/// A delay this many times what was expected is another event.
+const AFRESH: f64 = 2.0;
+
 /// Two samples in this time say more than one.
 const TWICE: Duration = Duration::from_millis(120);
 
@@ -128,6 +137,8 @@ pub(super) struct View {
     /// Delay above the usual by replies, and with probes still out (milliseconds).
     excess: f64,
     bound: f64,
+    /// The second of the last few samples together.
+    level: f64,
     /// The least excess of the last two samples if they are of now, of the last two at all, and of all that are kept.
     twice: f64,
     firm: [f64; 2],
@@ -191,6 +202,8 @@ pub struct Adaptive {
     rising: Option<Instant>,
     /// Delay that turned out not to be ours: what is usual until it goes away.
     foreign: f64,
+    /// The excess of the last few samples together, what is not ours included (milliseconds).
+    level: f64,
     /// Directions that were cut and are not to blame, until the delay is gone, and up to which rate (bit/s).
     acquitted: [Option<f64>; 2],
     /// When that is suspected to be ours after all, and how long the next such time will be.
@@ -216,6 +229,7 @@ impl Adaptive {
             sum: 0.0,
             rising: None,
             foreign: 0.0,
+            level: 0.0,
             acquitted: [None; 2],
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
@@ -285,6 +299,7 @@ impl Adaptive {
                 let (clear, idle) = (good && quiet, quiet && self.legs.iter().all(|leg| leg.usage().is_idle()));
                 // What was disowned is not the idle line's either.
                 self.sensor.see(now, input.sample, clear, idle && self.foreign <= 0.0);
+                self.level += (self.sensor.excess_bound() - self.level) * (elapsed / LEVEL_S).min(1.0);
                 let view = self.view(now, good);
                 if now.since(self.earlier.0) >= EARLIER {
                     self.earlier = (now, [view.twice + self.foreign, self.earlier.1[0]]);
@@ -356,7 +371,8 @@ impl Adaptive {
         View {
             now,
             excess: self.sensor.excess() - self.foreign,
-            bound: self.sensor.excess_bound().max(self.sensor.excess()) - self.foreign,
+            bound: self.sensor.excess_bound() - self.foreign,
+            level: self.level - self.foreign,
             twice: twice - self.foreign,
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             grown: twice - self.earlier.1[1],
@@ -492,7 +508,9 @@ impl Adaptive {
                 && view.slope > CREEPS
                 && leg.usage().rate > ABOVE * acquitted
         };
-        let gone = view.bound + self.foreign < view.rise;
+        // Nor of a delay twice what was disowned.
+        let another = self.foreign > 0.0 && view.bound > AFRESH * self.foreign.max(view.rise);
+        let gone = view.level + self.foreign < GONE * view.rise || another;
         self.acquitted = [0, 1].map(|i| self.acquitted[i].filter(|rate| !gone && !risen(&self.legs[i], *rate)));
         // What falls is being drained by one of the cuts.
         let falls = view.grown < -view.rise;

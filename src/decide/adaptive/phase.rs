@@ -54,7 +54,7 @@ pub(super) struct Drain {
 const KNOWN_S: f64 = 0.25;
 
 /// A direction that fills its line looks loaded up to this many times what the line carries.
-const PLENTY: f64 = 1.8;
+pub(super) const PLENTY: f64 = 1.8;
 
 impl Drain {
     /// Takes in what the line has delivered in a stretch (bits, seconds) while the queue stood.

@@ -217,7 +217,8 @@ impl Sensor {
 
     /// The same with the probes that are still out: what the delay is at least.
     pub(super) fn excess_bound(&self) -> f64 {
-        if self.trust < LEAST_TRUST { self.excess() } else { self.bound - self.mean }
+        let bound = if self.trust < LEAST_TRUST { self.delay } else { self.bound.max(self.delay) };
+        bound - self.mean
     }
 
     /// Mean deviation of the delay on an idle line (milliseconds).
