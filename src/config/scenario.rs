@@ -13,7 +13,7 @@ use std::path::Path;
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// What a line can be made of; the first is meant where nothing is said.
-pub const MEDIA: [&str; 4] = ["plain", "docsis", "lte", "starlink"];
+pub const MEDIA: [&str; 5] = ["plain", "docsis", "lte", "starlink", "halting"];
 
 /// How many reflectors a simulated line has.
 pub const REFLECTORS: usize = 4;

@@ -277,8 +277,9 @@ pub struct Line {
     /// Probes are served before everybody else: the delay does not show in them.
     probes_first: bool,
     legs: [Leg; 2],
-    /// Steps done.
+    /// Steps done, and how many of them did nothing, because everything stood still: transfers know nothing of those.
     steps: u64,
+    halted: u64,
     rng: Rng,
 }
 
@@ -295,6 +296,7 @@ impl Line {
             probes_first: false,
             legs: [Leg::new(&setup.legs[0], setup), Leg::new(&setup.legs[1], setup)],
             steps: 0,
+            halted: 0,
             rng: Rng::new(setup.seed),
         }
     }
@@ -307,13 +309,18 @@ impl Line {
                 continue;
             }
             let begin = Instant::from_nanos(self.steps * STEP_NS);
+            if self.medium.halted(begin, self.jitter) > Duration::ZERO {
+                (self.steps, self.halted) = (self.steps + 1, self.halted + 1);
+                continue;
+            }
+            let lived = self.steps - self.halted;
             let delays = [self.legs[0].fifo.delay_steps(), self.legs[1].fifo.delay_steps()];
             for direction in Direction::BOTH {
                 let leg = &mut self.legs[direction.index()];
                 leg.follow_trace(begin);
-                leg.open_pages(self.steps, self.base_rtt, &mut self.rng);
+                leg.open_pages(lived, self.base_rtt, &mut self.rng);
                 // Acknowledgements come back through the other FIFO (and jump the shaper).
-                leg.step(self.steps, direction, delays[1 - direction.index()], self.way, &mut self.rng);
+                leg.step(lived, direction, delays[1 - direction.index()], self.way, &mut self.rng);
             }
             self.steps += 1;
         }
@@ -322,7 +329,7 @@ impl Line {
     /// Jumps over time in which nothing happens.
     fn idle_until(&mut self, target: u64) -> bool {
         let change = self.legs.iter().filter_map(|leg| leg.trace.front()).map(|(at, _)| at.as_nanos() / STEP_NS).min();
-        let page = self.legs.iter().map(|leg| leg.pages.next).min().unwrap_or(u64::MAX);
+        let page = self.legs.iter().map(|leg| leg.pages.next).min().unwrap_or(u64::MAX).saturating_add(self.halted);
         let end = change.unwrap_or(u64::MAX).min(page).min(target);
         if end <= self.steps + 1 {
             return false;
@@ -368,7 +375,7 @@ impl Line {
     /// So many short transfers begin per second from now on, at random, each of a random size around
     /// 250 kB, as many as there is room for (16 with the long ones); zero ends it.
     pub fn set_pages(&mut self, direction: Direction, per_second: f64) {
-        self.legs[direction.index()].pages.begin(per_second, self.steps, &mut self.rng);
+        self.legs[direction.index()].pages.begin(per_second, self.steps - self.halted, &mut self.rng);
     }
 
     /// A stream that never slows down, from now on at this rate; zero ends it.

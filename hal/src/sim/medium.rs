@@ -1,7 +1,8 @@
 //! What the medium of a line does to a packet on its way, queues apart: how long it has to wait
 //! for its turn, and whether it is lost while the line changes over.
 //!
-//! Only probes feel it: for a transfer of megabytes these are a few milliseconds in a round trip.
+//! Only probes feel it: for a transfer of megabytes these are a few milliseconds in a round trip. The exception is a medium that
+//! halts: it halts everything.
 
 use super::rng::Rng;
 use crate::units::{Direction, Duration, Instant, nanos};
@@ -24,6 +25,10 @@ const CHANGE_LOSS: f64 = 0.2;
 /// How far the ways over two satellites differ, at most.
 const WAYS: Duration = Duration::from_millis(12);
 
+/// How often a medium that halts may do so, and the part of the times that it does.
+const BEAT: Duration = Duration::from_millis(500);
+const HALTS: f64 = 0.7;
+
 /// The nature of a line. `mean` is the jitter that a scenario gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Medium {
@@ -39,6 +44,9 @@ pub enum Medium {
     /// Frames, evenly up to the mean each way; every 15 s another satellite: a step of up to 12 ms,
     /// 150 ms of waiting, one packet in five lost.
     Starlink,
+    /// A busy virtual machine, powerline, a crowded radio: seven times in five seconds everything stands still for half the mean
+    /// to half as much again, transfers too, and goes on as if nothing had been.
+    Halting,
 }
 
 impl Medium {
@@ -62,22 +70,35 @@ impl Medium {
             }
             Self::Starlink => {
                 let frame = mean.mul_f64(rng.unit());
-                let (slot, since) = slot(at);
+                let (slot, since) = beat(at, SLOT);
                 let way = if up { Duration::ZERO } else { WAYS.mul_f64(Rng::new(slot).unit()) };
                 frame + way + CHANGE.saturating_sub(since).mul_f64(rng.unit())
             }
+            Self::Halting => self.halted(at, mean),
         }
+    }
+
+    /// For how long everything still stands still at `at`.
+    pub(crate) fn halted(self, at: Instant, mean: Duration) -> Duration {
+        if self != Self::Halting {
+            return Duration::ZERO;
+        }
+        let (beat, since) = beat(at, BEAT);
+        let mut rng = Rng::new(beat);
+        let begin = BEAT.saturating_sub(mean * 2).mul_f64(rng.unit());
+        let end = begin + mean.mul_f64(0.5 + rng.unit());
+        if since >= begin && rng.chance(HALTS) { end.saturating_sub(since) } else { Duration::ZERO }
     }
 
     /// Whether a packet that leaves at `at` is lost by the nature of the line.
     pub(crate) fn loses(self, at: Instant, rng: &mut Rng) -> bool {
-        self == Self::Starlink && slot(at).1 < CHANGE && rng.chance(CHANGE_LOSS)
+        self == Self::Starlink && beat(at, SLOT).1 < CHANGE && rng.chance(CHANGE_LOSS)
     }
 }
 
-/// The number of Starlink's slot, and the time since it began.
-fn slot(at: Instant) -> (u64, Duration) {
-    let length = nanos(SLOT);
+/// The number of the beat that has begun last, and the time since.
+fn beat(at: Instant, length: Duration) -> (u64, Duration) {
+    let length = nanos(length);
     (at.as_nanos() / length, Duration::from_nanos(at.as_nanos() % length))
 }
 
@@ -108,5 +129,9 @@ mod tests {
         assert!(mobile[11_000] > 14.0, "blocks sent again");
         let sky = waits(Medium::Starlink, Duration::from_millis(3));
         assert!(sky[11_990] > 80.0 && sky[11_000] < 20.0, "{} {}", sky[11_990], sky[11_000]);
+        // 1.4 times a second 30 ms of 1,000: one probe in 24, each way, waits 15 ms on average.
+        let halting = waits(Medium::Halting, Duration::from_millis(30));
+        let late = halting.iter().filter(|w| **w > 0.0).count();
+        assert!((400..600).contains(&late) && (15.0..95.0).contains(&halting[11_990]), "{late} {}", halting[11_990]);
     }
 }

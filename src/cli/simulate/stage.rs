@@ -194,6 +194,7 @@ fn medium(word: &str) -> Medium {
         "docsis" => Medium::Docsis,
         "lte" => Medium::Lte,
         "starlink" => Medium::Starlink,
+        "halting" => Medium::Halting,
         _ => Medium::Plain,
     }
 }

@@ -202,6 +202,11 @@ impl Leg {
         }
     }
 
+    /// When a delay was last gone before its cut could act.
+    pub(super) const fn spared_at(&self) -> Option<Instant> {
+        self.spared
+    }
+
     /// When its rate was last raised.
     pub(super) const fn raised_at(&self) -> Instant {
         self.raised_at
@@ -373,7 +378,7 @@ impl Leg {
                 // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.
                 let again = self.spared.is_some_and(|at| view.now.since(at) < (view.rtt * 10).max(AGAIN));
                 self.spared = Some(view.now);
-                self.set(if again { drain.capacity * view.headroom } else { drain.before });
+                self.set(if again { (drain.capacity * view.headroom).max(0.9 * drain.before) } else { drain.before });
             } else {
                 self.set(drain.capacity() * view.headroom);
             }
@@ -391,6 +396,7 @@ impl Leg {
         let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         drain.carry(view, counted);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
+        let counted = if view.fleeting { Some(drain.capacity()).filter(|_| drain.is_known()) } else { counted };
         if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
         }

@@ -97,6 +97,9 @@ const GONE: f64 = 0.5;
 /// A delay this many times what was expected is another event.
 const AFRESH: f64 = 2.0;
 
+const FLEETING_S: f64 = 30.0;
+const AGREE_MOST: u32 = 2;
+
 /// Two samples in this time say more than one.
 const TWICE: Duration = Duration::from_millis(120);
 
@@ -139,6 +142,10 @@ pub(super) struct View {
     bound: f64,
     /// The second of the last few samples together.
     level: f64,
+    /// The least excess of so many samples as must agree.
+    sure: f64,
+    /// Delay comes and goes here sooner than a cut could act.
+    fleeting: bool,
     /// The least excess of the last two samples if they are of now, of the last two at all, and of all that are kept.
     twice: f64,
     firm: [f64; 2],
@@ -204,6 +211,8 @@ pub struct Adaptive {
     foreign: f64,
     /// The excess of the last few samples together, what is not ours included (milliseconds).
     level: f64,
+    /// How often of late a delay was gone before a cut could act.
+    fleeting: f64,
     /// Directions that were cut and are not to blame, until the delay is gone, and up to which rate (bit/s).
     acquitted: [Option<f64>; 2],
     /// When that is suspected to be ours after all, and how long the next such time will be.
@@ -230,6 +239,7 @@ impl Adaptive {
             rising: None,
             foreign: 0.0,
             level: 0.0,
+            fleeting: 0.0,
             acquitted: [None; 2],
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
@@ -311,6 +321,8 @@ impl Adaptive {
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
+                let spared = self.legs.iter().any(|leg| leg.spared_at() == Some(now));
+                self.fleeting += f64::from(u8::from(spared)) - self.fleeting * (elapsed / FLEETING_S).min(1.0);
             }
             signal => {
                 let reason = if signal == Signal::WarmingUp { Reason::WarmingUp } else { Reason::NoSignal };
@@ -361,6 +373,11 @@ impl Adaptive {
         }
     }
 
+    /// So many samples must show a delay before it is acted on.
+    fn agree(&self) -> usize {
+        1 + (0..AGREE_MOST).filter(|n| self.fleeting > f64::from(*n) + 0.5).count()
+    }
+
     fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
         let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
@@ -373,6 +390,8 @@ impl Adaptive {
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound() - self.foreign,
             level: self.level - self.foreign,
+            fleeting: self.agree() > 2,
+            sure: self.sensor.least_excess(now, self.agree(), STALE) - self.foreign,
             twice: twice - self.foreign,
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             grown: twice - self.earlier.1[1],
@@ -406,7 +425,7 @@ impl Adaptive {
         let threshold = self.settings.target.get().max(2.0 * view.rise) * doubts;
         // Probes that are out speak only beside replies that are late as well: when nothing comes
         // back at all it is silence, and in silence rates are held.
-        if self.sum < threshold || view.bound < view.rise || view.excess < 0.5 * view.rise {
+        if self.sum < threshold || view.bound < view.rise || view.sure < 0.5 * view.rise {
             return;
         }
         // What creeps on from there is ours: at just what the line carries our own queue stands, and the line's grows too.

@@ -127,7 +127,7 @@ impl Leg {
         // The longer it is looked at, the sooner a single sample is late by chance; and on radio, where most are.
         let [excess, little] = match waited > view.dead + view.dead.max(WATCHED) {
             true => view.firm,
-            false => [if view.radio { view.twice } else { view.excess }; 2],
+            false => [if view.radio || view.fleeting { view.twice } else { view.excess }; 2],
         };
         let [excess, little] = [excess, little].map(|ms| ms - self.elsewhere.clamp(0.0, view.rise));
         // Half of that is no proof of anything, for a while.
