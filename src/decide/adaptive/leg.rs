@@ -45,6 +45,9 @@ const DOUBT: u32 = 4;
 /// ten round trips.
 const AGAIN: Duration = Duration::from_secs(3);
 
+/// No queue that is worth a cut is gone so soon.
+const FLEETING: Duration = Duration::from_millis(150);
+
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
 const PATIENCE: u32 = 2;
 
@@ -91,8 +94,8 @@ pub(super) struct Leg {
     raised_at: Instant,
     /// How many tries in a row have succeeded.
     streak: i32,
-    /// When a queue was gone before the cut could act.
-    spared: Option<Instant>,
+    /// When a queue was gone before the cut could act, and how long it had been there.
+    spared: Option<(Instant, Duration)>,
     pause: Duration,
     futile: u32,
     /// The cuts that the delay has not answered.
@@ -202,9 +205,9 @@ impl Leg {
         }
     }
 
-    /// When a delay was last gone before its cut could act.
-    pub(super) const fn spared_at(&self) -> Option<Instant> {
-        self.spared
+    /// A delay is gone in this cycle that came just before, sooner than a cut could act.
+    pub(super) fn was_fleeting(&self, view: &View) -> bool {
+        self.spared.is_some_and(|(at, lasted)| at == view.now && lasted <= FLEETING)
     }
 
     /// When its rate was last raised.
@@ -376,8 +379,8 @@ impl Leg {
         if view.bound < view.rise || collapsed {
             if early {
                 // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.
-                let again = self.spared.is_some_and(|at| view.now.since(at) < (view.rtt * 10).max(AGAIN));
-                self.spared = Some(view.now);
+                let again = self.spared.is_some_and(|(at, _)| view.now.since(at) < (view.rtt * 10).max(AGAIN));
+                self.spared = Some((view.now, view.now.since(drain.begun)));
                 self.set(if again { (drain.capacity * view.headroom).max(0.9 * drain.before) } else { drain.before });
             } else {
                 self.set(drain.capacity() * view.headroom);

@@ -321,7 +321,7 @@ impl Adaptive {
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
-                let spared = self.legs.iter().any(|leg| leg.spared_at() == Some(now));
+                let spared = self.legs.iter().any(|leg| leg.was_fleeting(&view));
                 self.fleeting += f64::from(u8::from(spared)) - self.fleeting * (elapsed / FLEETING_S).min(1.0);
             }
             signal => {
