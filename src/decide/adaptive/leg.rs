@@ -2,11 +2,11 @@
 
 mod tries;
 
-use super::phase::{Drain, Phase};
+use super::phase::{Drain, Phase, state_of};
 use super::relief::Relief;
 use super::usage::{PACKET_BITS, Usage};
 use super::vain::{Says, Vain};
-use super::{AFRESH, FUTILE, View, state_of};
+use super::{AFRESH, FUTILE, View};
 use crate::types::{
     Bitrate, Controlled, Direction, DirectionVerdict, Duration, Instant, LinkStats, RateRange, Reason, State,
 };
@@ -45,8 +45,8 @@ const DOUBT: u32 = 4;
 /// ten round trips.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// No queue that is worth a cut is gone so soon.
-const FLEETING: Duration = Duration::from_millis(150);
+/// …but no more than to this part of the rate: what the slope said of the capacity was wrong.
+const STAYS: f64 = 0.8;
 
 /// Many senders take their time to slow down: so many times the time of a decision's effect.
 const PATIENCE: u32 = 2;
@@ -205,9 +205,9 @@ impl Leg {
         }
     }
 
-    /// A delay is gone in this cycle that came just before, sooner than a cut could act.
-    pub(super) fn was_fleeting(&self, view: &View) -> bool {
-        self.spared.is_some_and(|(at, lasted)| at == view.now && lasted <= FLEETING)
+    /// A queue is gone in this cycle before the cut could act: how long it had been there.
+    pub(super) fn spared(&self, now: Instant) -> Option<Duration> {
+        self.spared.filter(|(at, _)| *at == now).map(|(_, lasted)| lasted)
     }
 
     /// When its rate was last raised.
@@ -381,7 +381,7 @@ impl Leg {
                 // Gone before the cut can have had any effect: it was no queue of ours, unless it comes again.
                 let again = self.spared.is_some_and(|(at, _)| view.now.since(at) < (view.rtt * 10).max(AGAIN));
                 self.spared = Some((view.now, view.now.since(drain.begun)));
-                self.set(if again { (drain.capacity * view.headroom).max(0.9 * drain.before) } else { drain.before });
+                self.set(if again { (drain.capacity * view.headroom).max(STAYS * drain.before) } else { drain.before });
             } else {
                 self.set(drain.capacity() * view.headroom);
             }
@@ -399,8 +399,8 @@ impl Leg {
         let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         drain.carry(view, counted);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
-        let counted = if view.fleeting { Some(drain.capacity()).filter(|_| drain.is_known()) } else { counted };
-        if let Some(counted) = counted.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
+        let known = if view.fleeting { Some(drain.capacity()).filter(|_| drain.is_known()) } else { counted };
+        if let Some(counted) = known.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
         }
         self.reason = Reason::Draining;

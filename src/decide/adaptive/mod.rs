@@ -10,6 +10,7 @@
 //! loaded while our own queue there is empty, because the packets wait further down. Where cuts
 //! don't bend the delay, it is not ours, and the cuts are taken back.
 
+mod fleeting;
 mod leg;
 mod phase;
 mod relief;
@@ -18,9 +19,8 @@ mod usage;
 mod vain;
 
 use super::{Input, Learnt};
-use crate::types::{
-    Bitrate, Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, State, Verdict,
-};
+use crate::types::{Bitrate, Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, Verdict};
+use fleeting::Fleeting;
 use leg::Leg;
 use sensor::Sensor;
 
@@ -97,9 +97,6 @@ const GONE: f64 = 0.5;
 /// A delay this many times what was expected is another event.
 const AFRESH: f64 = 2.0;
 
-const FLEETING_S: f64 = 30.0;
-const AGREE_MOST: u32 = 2;
-
 /// Two samples in this time say more than one.
 const TWICE: Duration = Duration::from_millis(120);
 
@@ -144,7 +141,7 @@ pub(super) struct View {
     level: f64,
     /// The least excess of so many samples as must agree.
     sure: f64,
-    /// Delay comes and goes here sooner than a cut could act.
+    /// A single sample or reading proves nothing here.
     fleeting: bool,
     /// The least excess of the last two samples if they are of now, of the last two at all, and of all that are kept.
     twice: f64,
@@ -211,8 +208,7 @@ pub struct Adaptive {
     foreign: f64,
     /// The excess of the last few samples together, what is not ours included (milliseconds).
     level: f64,
-    /// How often of late a delay was gone before a cut could act.
-    fleeting: f64,
+    fleeting: Fleeting,
     /// Directions that were cut and are not to blame, until the delay is gone, and up to which rate (bit/s).
     acquitted: [Option<f64>; 2],
     /// When that is suspected to be ours after all, and how long the next such time will be.
@@ -239,7 +235,7 @@ impl Adaptive {
             rising: None,
             foreign: 0.0,
             level: 0.0,
-            fleeting: 0.0,
+            fleeting: Fleeting::default(),
             acquitted: [None; 2],
             doubt: (Instant::ZERO, DOUBT_FIRST),
             started: None,
@@ -321,8 +317,7 @@ impl Adaptive {
                     self.legs[i].step(&view, alone, only);
                 }
                 self.give_up(&view);
-                let spared = self.legs.iter().any(|leg| leg.was_fleeting(&view));
-                self.fleeting += f64::from(u8::from(spared)) - self.fleeting * (elapsed / FLEETING_S).min(1.0);
+                self.fleeting.see(self.legs.iter().find_map(|leg| leg.spared(now)), elapsed);
             }
             signal => {
                 let reason = if signal == Signal::WarmingUp { Reason::WarmingUp } else { Reason::NoSignal };
@@ -373,11 +368,6 @@ impl Adaptive {
         }
     }
 
-    /// So many samples must show a delay before it is acted on.
-    fn agree(&self) -> usize {
-        1 + (0..AGREE_MOST).filter(|n| self.fleeting > f64::from(*n) + 0.5).count()
-    }
-
     fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
         let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
@@ -390,8 +380,8 @@ impl Adaptive {
             excess: self.sensor.excess() - self.foreign,
             bound: self.sensor.excess_bound() - self.foreign,
             level: self.level - self.foreign,
-            fleeting: self.agree() > 2,
-            sure: self.sensor.least_excess(now, self.agree(), STALE) - self.foreign,
+            fleeting: self.fleeting.is_often(),
+            sure: self.sensor.least_excess(now, self.fleeting.agree(), STALE) - self.foreign,
             twice: twice - self.foreign,
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             grown: twice - self.earlier.1[1],
@@ -561,18 +551,5 @@ impl Adaptive {
             self.doubt = (view.now + self.doubt.1, (self.doubt.1 * 2).min(DOUBT_LAST));
         }
         (self.sum, self.rising) = (0.0, None);
-    }
-}
-
-/// The state that a delay is told as.
-fn state_of(view: &View, cutting: bool, draining: bool) -> State {
-    if cutting {
-        State::Red
-    } else if draining {
-        State::SoftRed
-    } else if view.excess > view.rise {
-        State::Yellow
-    } else {
-        State::Green
     }
 }

@@ -1,7 +1,7 @@
 //! Where a direction is on its way: the states of `leg`.
 
 use super::View;
-use crate::types::Instant;
+use crate::types::{Instant, State};
 
 /// Where a direction is on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,5 +118,18 @@ impl Drain {
             peak,
             excess,
         }
+    }
+}
+
+/// The state that a delay is told as.
+pub(super) fn state_of(view: &View, cutting: bool, draining: bool) -> State {
+    if cutting {
+        State::Red
+    } else if draining {
+        State::SoftRed
+    } else if view.excess > view.rise {
+        State::Yellow
+    } else {
+        State::Green
     }
 }
