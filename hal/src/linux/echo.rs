@@ -47,6 +47,8 @@ impl EchoSocket {
         sys::enable_stamps(socket.as_raw_fd());
         let ident = if raw {
             filter(socket.as_raw_fd(), family, ident);
+            // What came in before the filter was there is other people's.
+            while socket.recv(&mut [core::mem::MaybeUninit::uninit(); 1]).is_ok() {}
             ident
         } else {
             // The kernel puts the socket's own number into requests and delivers only its replies.

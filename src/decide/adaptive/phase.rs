@@ -64,9 +64,14 @@ impl Drain {
         self.most = self.most.max(bits / time);
     }
 
-    /// Whether it was seen for long enough what the line delivers.
+    /// Whether it was seen for long enough what the line delivers…
+    pub(super) fn is_seen(&self) -> bool {
+        self.delivered[1] >= KNOWN_S
+    }
+
+    /// …and that it could deliver no more.
     pub(super) fn is_known(&self) -> bool {
-        !self.shared && self.delivered[1] >= KNOWN_S
+        !self.shared && self.is_seen()
     }
 
     /// What the line carries: what it has delivered while a queue stood in it, or what was believed.
