@@ -9,10 +9,13 @@ use crate::types::{Bitrate, Direction, Duration, Millis};
 /// Something that sets the shapers in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contender {
-    /// 0.95 of the capacity at the beginning, for ever: what an operator sets by hand.
+    /// A part of the capacity at the beginning, for ever: what an operator sets by hand.
     Fixed,
-    /// 0.95 of the true capacity at every moment, without delay: what nobody can have.
+    /// That part of the true capacity at every moment, without delay: what nobody can have.
     Oracle,
+    /// The same, but it hears of a change as late as somebody who has to measure, and writes no more often than a router
+    /// should be written: what nobody can have who keeps to that.
+    LateOracle,
     /// The whole daemon with this law of the configuration.
     Daemon(&'static str),
     /// The whole daemon with a law of others.
@@ -20,13 +23,14 @@ pub(super) enum Contender {
 }
 
 /// All of them, by name; ours first.
-const ALL: [(&str, Contender); 6] = [
+const ALL: [(&str, Contender); 7] = [
     ("adaptive", Contender::Daemon("adaptive")),
     ("classic", Contender::Daemon("classic")),
     ("cake-autorate", Contender::Published(Kind::CakeAutorate)),
     ("sqm-autorate", Contender::Published(Kind::SqmAutorate)),
     ("fixed", Contender::Fixed),
     ("oracle", Contender::Oracle),
+    ("late-oracle", Contender::LateOracle),
 ];
 
 impl Contender {
@@ -51,7 +55,7 @@ impl Contender {
             Self::Daemon(law) => Some(law),
             // Replaced by `adjust`.
             Self::Published(_) => Some("classic"),
-            Self::Fixed | Self::Oracle => None,
+            Self::Fixed | Self::Oracle | Self::LateOracle => None,
         }
     }
 

@@ -33,6 +33,9 @@ const SUITE: &str = "tests/scenarios";
 /// The longest run.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
+/// What is left free by those who know the capacity, if nobody says how much.
+const MARGIN: f64 = 0.95;
+
 /// One run to be made.
 #[derive(Clone, Copy)]
 struct Case<'a> {
@@ -41,6 +44,8 @@ struct Case<'a> {
     seed: u64,
     /// How often its timeline is run through.
     rounds: u64,
+    /// The part of the capacity that those use who know it.
+    margin: f64,
 }
 
 /// What came of one run.
@@ -89,7 +94,14 @@ pub(super) fn command() -> Command {
                 .default_value("adaptive")
                 .hide_possible_values(true)
                 .hide_default_value(true)
-                .help("Whom to run: adaptive (default), classic, fixed, oracle,\ncake-autorate, sqm-autorate"),
+                .help("Whom to run: adaptive (default), classic, fixed, oracle,\nlate-oracle, cake-autorate, sqm-autorate"),
+        )
+        .arg(
+            Arg::new("margin")
+                .long("margin")
+                .value_name("PART")
+                .value_parser(margin)
+                .help("Part of the capacity that fixed and the oracles use\n(0.95)"),
         )
         .arg(count("seeds").default_value("1").help("Runs of each, with the seeds 1 to N"))
         .arg(count("first").default_value("1").help("The first seed, to see one run again"))
@@ -115,6 +127,11 @@ fn lasts(text: &str) -> Result<Duration, String> {
     config::duration(text).filter(|lasts| (Duration::from_secs(1)..=LONGEST).contains(lasts)).ok_or_else(right)
 }
 
+fn margin(text: &str) -> Result<f64, String> {
+    let right = || "not a part from 0.1 to 1, such as 0.9".to_owned();
+    text.parse().ok().filter(|part| (0.1..=1.0).contains(part)).ok_or_else(right)
+}
+
 /// Runs what was asked for.
 pub(super) fn main(matches: &ArgMatches) -> Exit {
     let scenarios = match scenarios(matches) {
@@ -128,7 +145,8 @@ pub(super) fn main(matches: &ArgMatches) -> Exit {
     let jobs = matches.get_one::<u64>("jobs").and_then(|&n| usize::try_from(n).ok()).unwrap_or_else(cores);
     let out = matches.get_one::<PathBuf>("out").map(PathBuf::as_path);
     let lasts = matches.get_one::<Duration>("lasts").copied().unwrap_or_default();
-    let order = Order { scenarios, contenders, first_seed, seeds, lasts, out };
+    let margin = matches.get_one::<f64>("margin").copied().unwrap_or(MARGIN);
+    let order = Order { scenarios, contenders, first_seed, seeds, lasts, margin, out };
     match simulate(&order, jobs).and_then(|outcomes| tell(&outcomes, seeds, out)) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -193,6 +211,7 @@ struct Order<'a> {
     seeds: u64,
     /// Every run lasts at least this long.
     lasts: Duration,
+    margin: f64,
     out: Option<&'a Path>,
 }
 
@@ -209,7 +228,13 @@ fn simulate(order: &Order<'_>, jobs: usize) -> Result<Vec<Outcome>, String> {
     let pairs: Vec<_> = order.scenarios.iter().flat_map(|s| order.contenders.iter().map(move |&c| (s, c))).collect();
     let cases = |&(scenario, contender)| {
         let rounds = order.rounds(scenario);
-        (0..order.seeds).map(move |i| Case { scenario, contender, seed: order.first_seed + i, rounds })
+        (0..order.seeds).map(move |i| Case {
+            scenario,
+            contender,
+            seed: order.first_seed + i,
+            rounds,
+            margin: order.margin,
+        })
     };
     let work: Vec<Case<'_>> = pairs.iter().flat_map(cases).collect();
     let next = AtomicUsize::new(0);

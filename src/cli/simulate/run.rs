@@ -129,6 +129,7 @@ fn control(daemon: &mut Simulated, cycle: Duration, begin: Instant, time: Range<
 
 #[cfg(test)]
 mod tests {
+    use super::super::MARGIN;
     use super::*;
     use crate::config::scenario;
     use crate::types::Direction;
@@ -143,7 +144,7 @@ mod tests {
 
     fn records(scenario: &Scenario, law: &str, rounds: u64) -> (Whole, Vec<Record>) {
         let mut records = Vec::new();
-        let case = Case { scenario, contender: Contender::named(law).unwrap(), seed: 3, rounds };
+        let case = Case { scenario, contender: Contender::named(law).unwrap(), seed: 3, rounds, margin: MARGIN };
         let whole = run(&case, |round, record| {
             assert_eq!(round, u64::try_from(records.len()).unwrap());
             records.push(record);
@@ -157,7 +158,7 @@ mod tests {
         let scenario = scenario(25);
         let (_, seen) = records(&scenario, "classic", 1);
         let contender = Contender::named("classic").unwrap();
-        let case = Case { scenario: &scenario, contender, seed: 3, rounds: 1 };
+        let case = Case { scenario: &scenario, contender, seed: 3, rounds: 1, margin: MARGIN };
         let world = stage::world(&scenario, 3).share();
         let mut daemon = daemon(&world, &scenario, contender).unwrap();
         stage::plan(&mut lock(&world), &case, &stage::timeline(&scenario, 3));

@@ -27,8 +27,10 @@ const ADDRESSES: [Ipv4Addr; REFLECTORS] = [
 /// Where the first of them answers SYN.
 const TCP_PORT: u16 = 443;
 
-/// What is left free by those who know the capacity.
-const MARGIN: f64 = 0.95;
+/// The late oracle hears of a change after two cycles, and writes a hundred times a minute at most: so often does the adaptive
+/// law on a line that moves.
+const HEARS: Duration = Duration::from_millis(100);
+const WRITES: Duration = Duration::from_millis(600);
 
 /// By up to this much everything happens later, by seed: a step must not always meet the same
 /// moment of the cycle.
@@ -125,8 +127,9 @@ pub(super) fn plan(world: &mut World, case: &Case<'_>, timeline: &[(Instant, Hap
     let begin = world.now();
     if begin > Instant::ZERO {
         restored(case.scenario).iter().for_each(|what| happen(world, case, begin, what));
-    } else if matches!(case.contender, Contender::Fixed | Contender::Oracle) {
-        world.at(begin + case.scenario.control.starts, Action::Do(Box::new(know)));
+    } else if case.contender.law().is_none() {
+        let margin = case.margin;
+        world.at(begin + case.scenario.control.starts, Action::Do(Box::new(move |world| know(world, margin))));
     }
     // What comes too late for this round must not fall into the next.
     let lasts = case.scenario.lasts;
@@ -140,18 +143,34 @@ fn happen(world: &mut World, case: &Case<'_>, at: Instant, what: &Happening) {
         world.at(at, action);
     }
     let controlled = at >= Instant::ZERO + case.scenario.control.starts;
-    if controlled && matches!((case.contender, what), (Contender::Oracle, Happening::Capacity(..))) {
-        world.at(at, Action::Do(Box::new(know)));
+    let Happening::Capacity(direction, capacity) = *what else { return };
+    let written = match case.contender {
+        Contender::Oracle => at,
+        Contender::LateOracle => {
+            let heard = (at + HEARS).since(Instant::ZERO);
+            let turn = heard.as_nanos().div_ceil(WRITES.as_nanos());
+            Instant::ZERO + WRITES * u32::try_from(turn).unwrap_or(u32::MAX)
+        }
+        Contender::Fixed | Contender::Daemon(_) | Contender::Published(_) => return,
+    };
+    if controlled {
+        let margin = case.margin;
+        world.at(written, Action::Do(Box::new(move |world| limit(world, direction, capacity, margin))));
     }
 }
 
 /// The limits of somebody who knows the capacity.
-fn know(world: &mut World) {
+fn know(world: &mut World, margin: f64) {
     let Some(wan) = world.wans.first() else { return };
-    let known = Direction::BOTH.map(|d| Bitrate::from_f64(wan.line.capacity(d).as_f64() * MARGIN));
-    for (queue, limit) in QUEUES.iter().zip(known) {
-        world.router.set_limit(queue, &limit.bps().to_string());
+    let known = Direction::BOTH.map(|d| wan.line.capacity(d));
+    for (direction, capacity) in Direction::BOTH.into_iter().zip(known) {
+        limit(world, direction, capacity, margin);
     }
+}
+
+fn limit(world: &mut World, direction: Direction, capacity: Bitrate, margin: f64) {
+    let limit = Bitrate::from_f64(capacity.as_f64() * margin);
+    world.router.set_limit(QUEUES[direction.index()], &limit.bps().to_string());
 }
 
 /// What makes everything the scenario changes as it was in the beginning.

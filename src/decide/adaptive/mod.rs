@@ -55,6 +55,10 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 /// What was not ours is followed down in this time (seconds): not to the least that jitter shows.
 const FADES_S: f64 = 0.5;
 
+/// Part of the round trip below which a delay is neither felt nor worth a cut: so far away senders take seconds to use a rate
+/// again.
+const FAR: f64 = 0.04;
+
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -386,7 +390,10 @@ impl Adaptive {
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             grown: twice - self.earlier.1[1],
             slope: self.sensor.slope(),
-            rise: (3.0 * spread).max(0.2 * self.settings.target.get()).max(serialization),
+            rise: (3.0 * spread)
+                .max(0.1 * self.settings.target.get())
+                .max(serialization)
+                .max(FAR * self.sensor.levels().0),
             restless: 3.0 * spread > RESTLESS_MS,
             radio: self.settings.jitter.get() >= RESTLESS_MS,
             rtt,

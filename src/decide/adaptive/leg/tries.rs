@@ -9,8 +9,10 @@ const FAILED: Duration = Duration::from_secs(30);
 const NEAR: f64 = 1.025;
 const PROBE_SMALL: f64 = 1.015;
 
-/// Climbing to a rate that was good goes in these steps; beyond it in steps of [`View::probe`].
+/// Climbing to a rate that was good goes in these steps; beyond it in steps of [`View::probe`], which grow up to this:
+/// on a restless path the way back as well, where what was good is soon no measure any more.
 const CLIMB: f64 = 1.5;
+const STRIDE_MOST: f64 = 1.25;
 
 /// A good rate is remembered for this long.
 const REMEMBER: Duration = Duration::from_secs(600);
@@ -197,10 +199,17 @@ impl Leg {
     /// Towards a rate that was good in large steps; beyond, the more the more have succeeded; gently
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
-        let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(1.25));
-        let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(CLIMB));
+        let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(STRIDE_MOST));
+        let goal = self
+            .goal(view)
+            .filter(|_| climbing)
+            .map(|good| (good / self.usage.rate).min(if view.restless { STRIDE_MOST } else { CLIMB }));
         let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
-        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) { view.probe() } else { stride }
+        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) {
+            if view.restless { view.probe() } else { self.first_stride(view) }
+        } else {
+            stride
+        }
     }
 
     /// The rate that was tried makes delay.
