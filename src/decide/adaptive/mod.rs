@@ -55,8 +55,7 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 /// What was not ours is followed down in this time (seconds): not to the least that jitter shows.
 const FADES_S: f64 = 0.5;
 
-/// Part of the round trip below which a delay is neither felt nor worth a cut: so far away senders take seconds to use a rate
-/// again.
+/// Part of the round trip that is not worth a cut: so far away senders take seconds to use a rate again.
 const FAR: f64 = 0.04;
 
 /// How long after the start statistics are waited for before everybody is suspected.
@@ -374,7 +373,9 @@ impl Adaptive {
 
     fn view(&self, now: Instant, good: bool) -> View {
         let spread = self.sensor.spread();
-        let rtt = Duration::from_secs_f64(self.sensor.levels().0 / 1e3);
+        let (baseline, _) = self.sensor.levels();
+        let rtt = Duration::from_secs_f64(baseline / 1e3);
+        let least = (0.1 * self.settings.target.get()).max(FAR * baseline);
         // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
         let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
         let serialization = busy.map(Leg::serialization_ms).sum::<f64>();
@@ -390,10 +391,7 @@ impl Adaptive {
             firm: [2, sensor::HISTORY].map(|n| self.sensor.least_excess(now, n, STALE) - self.foreign),
             grown: twice - self.earlier.1[1],
             slope: self.sensor.slope(),
-            rise: (3.0 * spread)
-                .max(0.1 * self.settings.target.get())
-                .max(serialization)
-                .max(FAR * self.sensor.levels().0),
+            rise: (3.0 * spread).max(least).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,
             radio: self.settings.jitter.get() >= RESTLESS_MS,
             rtt,
