@@ -242,7 +242,7 @@ impl Leg {
     /// because of the other one. Then what is achieved is not cut: if it was the other one, as much
     /// will pass again at once.
     pub(super) fn alarm(&mut self, view: &View, since: Instant, shared: bool) {
-        let (before, fed, begun) = match self.phase {
+        let (before, fed, begun, tried, carried) = match self.phase {
             Phase::Draining(drain) => {
                 let acts = view.now.since(drain.since) >= view.dead;
                 if view.bound < AS_EXPECTED * drain.excess {
@@ -256,10 +256,12 @@ impl Leg {
                     self.count_in_vain(view, &drain);
                 }
                 // What is seen now was still caused by what was sent before the cut.
-                (drain.before, if acts { self.usage.arrival() } else { drain.fed }, begun)
+                let fed = if acts { self.usage.arrival() } else { drain.fed };
+                let carried = if begun < view.now { drain.carried } else { f64::INFINITY };
+                (drain.before, fed, begun, drain.tried, carried)
             }
-            Phase::Trying { from, .. } => (from, self.usage.arrival(), view.now),
-            Phase::Steady { .. } => (self.usage.rate, self.usage.arrival(), view.now),
+            Phase::Trying { from, .. } => (from, self.usage.arrival(), view.now, true, f64::INFINITY),
+            Phase::Steady { .. } => (self.usage.rate, self.usage.arrival(), view.now, false, f64::INFINITY),
         };
         let clean = self.usage.is_counted_since(since);
         let counted = self
@@ -282,11 +284,6 @@ impl Leg {
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
             Phase::Steady { .. } => {}
         }
-        let (tried, carried) = match self.phase {
-            Phase::Draining(drain) => (drain.tried, if begun < view.now { drain.carried } else { f64::INFINITY }),
-            Phase::Trying { .. } => (true, f64::INFINITY),
-            Phase::Steady { .. } => (false, f64::INFINITY),
-        };
         let mut drain = Drain { tried, capacity, before, fed, carried, begun, ..Drain::new(view) };
         drain.carry(view, counted);
         match counted.filter(|_| shared && clean && self.usage.is_watched()) {
