@@ -4,7 +4,7 @@
 //! weights, factors and steps per reference cycle, streaks as durations.
 
 use super::fault::{Problem, Quantity};
-use super::preset::{self, Preset};
+use super::preset::{self, Preset, TARGET_MS};
 use super::read::Section;
 use crate::decide::{adaptive, classic};
 use crate::types::{Bitrate, Duration, Millis, RateRange};
@@ -52,7 +52,7 @@ pub(super) fn read(
 
 /// What the adaptive law has beside the bounds, which it shares with the classic one.
 pub(super) fn adaptive(section: &Section<'_, '_>, preset: &Preset) -> Option<adaptive::Settings> {
-    let target = section.millis("target").or_else(|| Millis::new(preset.target_ms))?;
+    let target = section.millis("target").or_else(|| Millis::new(TARGET_MS))?;
     let jitter = section.millis("jitter").or_else(|| Millis::new(preset.jitter_ms))?;
     let headroom = section.number_in("headroom", 0.5..=1.0).unwrap_or(preset.headroom);
     let unbounded = RateRange::new(Bitrate::from_bps(1), Bitrate::from_bps(1))?;

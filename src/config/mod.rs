@@ -21,7 +21,7 @@ mod wan;
 pub use alert::{Alert, AlertConfig};
 pub use fault::{Fault, Faults, Problem, Quantity, Warning};
 pub use observe::Observe;
-pub use preset::{Direction as DirectionPreset, Link, Preset};
+pub use preset::{Direction as DirectionPreset, Link, Preset, TARGET_MS};
 pub use process::Process;
 pub use router::{Router, Secret, Url};
 pub use steering::{MAX_PREFIXES, Means, Prefix, SteeringConfig};

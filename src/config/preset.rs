@@ -46,6 +46,9 @@ pub struct Direction {
     pub green_required_ms: u64,
 }
 
+/// Adaptive law: delay above the usual that is an alarm, on every link (milliseconds).
+pub const TARGET_MS: f64 = 30.0;
+
 /// Defaults of a link.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preset {
@@ -59,8 +62,6 @@ pub struct Preset {
     pub update_threshold_ms: f64,
     /// Delay thresholds: GREEN, SOFT_RED, RED (milliseconds).
     pub thresholds_ms: [f64; 3],
-    /// Adaptive law: delay above the usual that is an alarm (milliseconds).
-    pub target_ms: f64,
     /// Adaptive law: usual delay of the idle line above its minimum (milliseconds).
     pub jitter_ms: f64,
     /// Adaptive law: part of the capacity that is used.
@@ -87,7 +88,6 @@ impl Link {
                 baseline_weight: 0.02,
                 update_threshold_ms: 3.0,
                 thresholds_ms: [15.0, 45.0, 80.0],
-                target_ms: 30.0,
                 jitter_ms: 3.0,
                 headroom: 0.985,
                 download: direction(0.2, 0.01, [0.85, 0.96], 250),
@@ -99,7 +99,6 @@ impl Link {
                 baseline_weight: 0.015,
                 update_threshold_ms: 3.0,
                 thresholds_ms: [12.0, 30.0, 60.0],
-                target_ms: 30.0,
                 jitter_ms: 1.0,
                 headroom: 0.985,
                 download: direction(0.25, 0.02, [0.9, 1.0], 150),
@@ -111,7 +110,6 @@ impl Link {
                 baseline_weight: 0.001,
                 update_threshold_ms: 2.0,
                 thresholds_ms: [5.0, 15.0, 40.0],
-                target_ms: 30.0,
                 jitter_ms: 1.0,
                 headroom: 0.985,
                 download: direction(0.4, 0.02, [0.85, 0.97], 250),
@@ -125,7 +123,6 @@ impl Link {
                 baseline_weight: 0.005,
                 update_threshold_ms: 10.0,
                 thresholds_ms: [30.0, 60.0, 120.0],
-                target_ms: 30.0,
                 jitter_ms: 10.0,
                 headroom: 0.97,
                 download: direction(0.1, 0.01, [0.85, 0.97], 250),
@@ -138,7 +135,6 @@ impl Link {
                 baseline_weight: 0.01,
                 update_threshold_ms: 15.0,
                 thresholds_ms: [25.0, 50.0, 100.0],
-                target_ms: 30.0,
                 jitter_ms: 8.0,
                 headroom: 0.95,
                 download: direction(0.2, 0.01, [0.85, 0.97], 250),

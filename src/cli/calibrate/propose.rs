@@ -2,7 +2,7 @@
 
 use super::search::{Found, Kind, Row, Search};
 use crate::cli::svg::rate_text;
-use crate::config::{Link, Preset, WanConfig};
+use crate::config::{Link, Preset, TARGET_MS, WanConfig};
 use crate::decide;
 use crate::types::{Bitrate, Direction};
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub(super) fn changes(wan: &WanConfig, search: &Search) -> Vec<Change> {
     let Some(idle) = search.idle() else { return Vec::new() };
     let preset = wan.link.preset();
     let is_adaptive = matches!(wan.law, decide::Settings::Adaptive(_));
-    let target = preset.target_ms.max(2.0 * idle.p95).max(idle.p95 + 1.5 * idle.wander);
+    let target = TARGET_MS.max(2.0 * idle.p95).max(idle.p95 + 1.5 * idle.wander);
     let mut changes = Vec::new();
     let mut add = |section, key, value| changes.push(Change { section, key, value });
     add("wan", "baseline", millis(idle.baseline.max(1.0)));

@@ -12,6 +12,7 @@ use std::path::Path;
 use wanctl_hal::sim::{
     Action, Fault, Latency, LegSetup, LineSetup, Medium, QueueSetup, Rng, RouterDouble, RouterSetup, Target, Wan, World,
 };
+use wanctl_hal::units::nanos;
 
 /// The router's queues, download and upload.
 const QUEUES: [&str; 2] = ["wan1-dl", "wan1-ul"];
@@ -142,18 +143,13 @@ fn happen(world: &mut World, case: &Case<'_>, at: Instant, what: &Happening) {
     for action in actions(what) {
         world.at(at, action);
     }
-    let controlled = at >= Instant::ZERO + case.scenario.control.starts;
     let Happening::Capacity(direction, capacity) = *what else { return };
     let written = match case.contender {
         Contender::Oracle => at,
-        Contender::LateOracle => {
-            let heard = (at + HEARS).since(Instant::ZERO);
-            let turn = heard.as_nanos().div_ceil(WRITES.as_nanos());
-            Instant::ZERO + WRITES * u32::try_from(turn).unwrap_or(u32::MAX)
-        }
+        Contender::LateOracle => Instant::from_nanos((at + HEARS).as_nanos().next_multiple_of(nanos(WRITES))),
         Contender::Fixed | Contender::Daemon(_) | Contender::Published(_) => return,
     };
-    if controlled {
+    if at >= Instant::ZERO + case.scenario.control.starts {
         let margin = case.margin;
         world.at(written, Action::Do(Box::new(move |world| limit(world, direction, capacity, margin))));
     }
@@ -161,10 +157,9 @@ fn happen(world: &mut World, case: &Case<'_>, at: Instant, what: &Happening) {
 
 /// The limits of somebody who knows the capacity.
 fn know(world: &mut World, margin: f64) {
-    let Some(wan) = world.wans.first() else { return };
-    let known = Direction::BOTH.map(|d| wan.line.capacity(d));
-    for (direction, capacity) in Direction::BOTH.into_iter().zip(known) {
-        limit(world, direction, capacity, margin);
+    for direction in Direction::BOTH {
+        let Some(wan) = world.wans.first() else { return };
+        limit(world, direction, wan.line.capacity(direction), margin);
     }
 }
 

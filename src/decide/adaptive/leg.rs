@@ -396,7 +396,7 @@ impl Leg {
         let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         drain.carry(view, counted);
         let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
-        let known = if view.fleeting { Some(drain.capacity()).filter(|_| drain.is_seen()) } else { counted };
+        let known = if view.fleeting { drain.is_seen().then(|| drain.capacity()) } else { counted };
         if let Some(counted) = known.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
         }

@@ -56,7 +56,7 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 const FADES_S: f64 = 0.5;
 
 /// Part of the round trip that is not worth a cut: so far away senders take seconds to use a rate again.
-const FAR: f64 = 0.04;
+const UNFELT: f64 = 0.04;
 
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
@@ -375,7 +375,7 @@ impl Adaptive {
         let spread = self.sensor.spread();
         let (baseline, _) = self.sensor.levels();
         let rtt = Duration::from_secs_f64(baseline / 1e3);
-        let least = (0.1 * self.settings.target.get()).max(FAR * baseline);
+        let least = (0.1 * self.settings.target.get()).max(UNFELT * baseline);
         // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
         let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
         let serialization = busy.map(Leg::serialization_ms).sum::<f64>();

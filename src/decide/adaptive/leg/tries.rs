@@ -200,15 +200,14 @@ impl Leg {
     /// where it has failed before.
     fn stride(&self, view: &View, climbing: bool) -> f64 {
         let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(STRIDE_MOST));
-        let goal = self
-            .goal(view)
-            .filter(|_| climbing)
-            .map(|good| (good / self.usage.rate).min(if view.restless { STRIDE_MOST } else { CLIMB }));
+        let most = if view.restless { STRIDE_MOST } else { CLIMB };
+        let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(most));
         let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
-        if self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed) {
-            if view.restless { view.probe() } else { self.first_stride(view) }
-        } else {
-            stride
+        let fails = self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed);
+        match (fails, view.restless) {
+            (false, _) => stride,
+            (true, false) => self.first_stride(view),
+            (true, true) => view.probe(),
         }
     }
 
