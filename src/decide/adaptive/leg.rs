@@ -69,6 +69,21 @@ const STILL: f64 = 0.9;
 /// A cut that leaves more of the rate than this would take long to drain anything: it proves nothing.
 const DEEP: f64 = 0.92;
 
+/// The first cut of a steady rate leaves at most this: a smaller one drains nothing.
+const SHALLOW: f64 = 0.94;
+
+/// A rate has stood when it was used for so long without delay; a queue below so many milliseconds does not say that the line has
+/// become slower than that.
+const STOOD: Duration = Duration::from_secs(7);
+const STOOD_MS: f64 = 45.0;
+
+/// Up to here it is the rate that stood, up to there one that was tried from it.
+const SAME: f64 = 1.005;
+const LATE: f64 = 1.15;
+
+/// There is a long way back from less than this part of what was good.
+const FALLEN: f64 = 0.4;
+
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
@@ -96,6 +111,9 @@ pub(super) struct Leg {
     streak: i32,
     /// When a queue was gone before the cut could act, and how long it had been there.
     spared: Option<(Instant, Duration)>,
+    /// When the rate last changed, and the last one that was used without delay for a time.
+    changed_at: Instant,
+    stood: Option<f64>,
     pause: Duration,
     futile: u32,
     /// The cuts that the delay has not answered.
@@ -121,6 +139,8 @@ impl Leg {
             raised_at: Instant::ZERO,
             streak: 0,
             spared: None,
+            changed_at: Instant::ZERO,
+            stood: None,
             pause: PROBE_FIRST,
             futile: 0,
             vain: None,
@@ -220,6 +240,11 @@ impl Leg {
         self.moved.1
     }
 
+    /// It is far below what was good.
+    pub(super) fn has_fallen(&self, now: Instant) -> bool {
+        self.goal(now).is_some_and(|good| self.usage.rate < FALLEN * good)
+    }
+
     pub(super) const fn is_blamed(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
@@ -282,7 +307,7 @@ impl Leg {
                 capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
             }
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
-            Phase::Steady { .. } => {}
+            Phase::Steady { .. } => self.fall(view),
         }
         let mut drain = Drain { tried, capacity, before, fed, carried, begun, ..Drain::new(view) };
         drain.carry(view, counted);
@@ -294,8 +319,10 @@ impl Leg {
 
     /// Below the capacity for as long as the queue needs to drain.
     fn drain(&mut self, view: &View, drain: Drain) {
-        let rate = drain.capacity * drain_part(view.queue());
-        self.lower(view, drain, rate.min(drain.capacity * view.headroom));
+        let rate = drain.capacity * drain_part(view.queue()).min(view.headroom);
+        // The first cut is one that drains something, also where the capacity was taken for a little more than it is.
+        let most = if self.is_blamed() || view.restless { 1.0 } else { SHALLOW };
+        self.lower(view, drain, rate.min(most * self.usage.rate));
     }
 
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
@@ -303,7 +330,7 @@ impl Leg {
         self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
         self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
         self.vain.get_or_insert(Vain::new(view, &drain));
-        if self.usage.rate < 0.75 * self.proven && self.goal(view).is_none_or(|good| good <= self.proven) {
+        if self.usage.rate < 0.75 * self.proven && self.goal(view.now).is_none_or(|good| good <= self.proven) {
             self.good = Some((self.proven, view.now));
         }
         self.proven = self.proven.min(self.usage.rate);
@@ -325,13 +352,17 @@ impl Leg {
         match self.phase {
             Phase::Steady { probe_at } => self.steady(view, probe_at, alone, only),
             Phase::Trying { from, since, climbing } => self.trying(view, from, since, climbing),
-            Phase::Draining(drain) => self.draining(view, drain, only),
+            Phase::Draining(drain) => self.draining(view, drain, alone, only),
         }
         if matches!(self.phase, Phase::Steady { .. }) && libm::fabs(self.usage.rate / self.moved.0 - 1.0) > MOVED {
             self.moved = (self.usage.rate, view.now);
         }
-        if core::mem::replace(&mut self.before, self.usage.rate) < self.usage.rate {
+        let before = core::mem::replace(&mut self.before, self.usage.rate);
+        if before < self.usage.rate {
             self.raised_at = view.now;
+        }
+        if before != self.usage.rate {
+            self.changed_at = view.now;
         }
         let (cutting, draining) = match self.phase {
             Phase::Draining(drain) if !drain.probe => (view.now.since(drain.since) <= view.dead, true),
@@ -359,8 +390,8 @@ impl Leg {
         self.futile += u32::from(view.now.since(drain.begun) >= answered);
     }
 
-    fn draining(&mut self, view: &View, mut drain: Drain, only: bool) {
-        drain.peak = drain.peak.max(view.bound);
+    fn draining(&mut self, view: &View, mut drain: Drain, alone: bool, only: bool) {
+        drain.see(view);
         drain.shared |= !only;
         if view.bound >= view.rise && !drain.probe && self.usage.read_at() > drain.read {
             drain.read = self.usage.read_at();
@@ -380,7 +411,7 @@ impl Leg {
                 self.spared = Some((view.now, view.now.since(drain.begun)));
                 self.set(if again { (drain.capacity * view.headroom).max(STAYS * drain.before) } else { drain.before });
             } else {
-                self.set(drain.capacity() * view.headroom);
+                self.set(self.drained(view, &drain, alone));
             }
             self.pause = if drain.tried {
                 self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))
@@ -395,7 +426,8 @@ impl Leg {
         // What passed while the queue stood is what the line carries, or a little more.
         let counted = self.usage.limited_below().filter(|(at, _)| *at > drain.since).map(|(_, rate)| rate);
         drain.carry(view, counted);
-        let next = Drain { since: view.now, excess: Drain::new(view).excess, ..drain };
+        let fresh = Drain::new(view);
+        let next = Drain { since: view.now, top: fresh.top, excess: fresh.excess, ..drain };
         let known = if view.fleeting { drain.is_seen().then(|| drain.capacity()) } else { counted };
         if let Some(counted) = known.filter(|c| !drain.probe && *c < 0.97 * drain.capacity) {
             return self.drain(view, Drain { capacity: counted.max(CUT_LEAST * drain.capacity), ..next });
@@ -427,6 +459,24 @@ impl Leg {
             let deep = drain.most <= 0.0 || self.usage.rate <= DEEP * drain.most;
             self.futile += u32::from(deep);
             self.drain(view, Drain { probe: false, capacity: 0.9 * drain.capacity, peak: view.bound, ..next });
+        }
+    }
+
+    /// The rate after a drain: what the line carries, as it was counted or believed, or as an upload's queue has fallen by;
+    /// and not less than what has stood, where the queue was a small one.
+    fn drained(&self, view: &View, drain: &Drain, alone: bool) -> f64 {
+        let told = alone && !drain.probe && !view.restless && self.usage.feeds_the_line();
+        let told = if told { drain.capacity_by_its_fall(view, self.usage.rate) } else { 0.0 };
+        let stood = self.stood.filter(|_| drain.peak < STOOD_MS && drain.slow == 0);
+        (drain.capacity().max(told) * view.headroom).max(stood.unwrap_or(0.0).min(drain.before))
+    }
+
+    /// An alarm at a rate that was held: it stands no longer; or a little more than what stood was tried, and fails late.
+    fn fall(&mut self, view: &View) {
+        match self.stood.map(|stood| self.usage.rate / stood) {
+            Some(above) if above <= SAME => self.stood = None,
+            Some(above) if above < LATE && !view.restless => self.fail(view),
+            Some(_) | None => {}
         }
     }
 

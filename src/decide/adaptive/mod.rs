@@ -10,6 +10,7 @@
 //! loaded while our own queue there is empty, because the packets wait further down. Where cuts
 //! don't bend the delay, it is not ours, and the cuts are taken back.
 
+mod budget;
 mod fleeting;
 mod leg;
 mod phase;
@@ -20,6 +21,7 @@ mod vain;
 
 use super::{Input, Learnt};
 use crate::types::{Bitrate, Direction, Duration, Instant, LinkStats, Millis, RateRange, Reason, Signal, Verdict};
+use budget::{Budget, Pace};
 use fleeting::Fleeting;
 use leg::Leg;
 use sensor::Sensor;
@@ -55,33 +57,26 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 /// What was not ours is followed down in this time (seconds): not to the least that jitter shows.
 const FADES_S: f64 = 0.5;
 
+/// Part of `target` that is more than noise, at least.
+const NOISE: f64 = 0.15;
+
+/// Part of it that an alarm lets pass, at least.
+const DRIFT: f64 = 0.2;
+
 /// Part of the round trip that is not worth a cut: so far away senders take seconds to use a rate again.
 const UNFELT: f64 = 0.04;
 
 /// How long after the start statistics are waited for before everybody is suspected.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Writes a minute that tries may cost while the line does not move, with traffic one way and both ways (each way has cuts of
-/// its own), those they may be ahead of that: to go beyond what was ever good, to come back to it, and where the line seems
-/// to have become faster; and the most that counts.
-const WRITES: f64 = 16.0;
-const WRITES_BOTH: f64 = 9.0;
-const AHEAD: f64 = 1.0;
-const AHEAD_CLIMBING: f64 = 2.0;
-const AHEAD_RELIEVED: f64 = 5.0;
-const AHEAD_MOST: f64 = 12.0;
-
-/// The same for a line that moves, and how long after a change it does.
-const WRITES_MOVING: f64 = 100.0;
+/// How long after a change of the rate the line is one that moves.
 const MOVING: Duration = Duration::from_secs(10);
-
-/// A cut is a write as well: with so many ahead beyond those of a try an alarm must show twice as clearly. The second on a
-/// restless path, where many are made anyway.
-const TIRED: f64 = 0.5;
-const TIRED_RESTLESS: f64 = 2.0;
 
 /// What follows our own rise so soon is ours.
 const RAISED: Duration = Duration::from_millis(1000);
+
+/// Of two that may make a delay it is the one whose rate was raised in this time, if the other's was not.
+const RAISED_LATELY: Duration = Duration::from_secs(3);
 
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
@@ -165,21 +160,10 @@ pub(super) struct View {
     headroom: f64,
     /// What probes wait on average for packets on the wire (milliseconds).
     wire: f64,
-    /// Writes ahead of their budget.
-    ahead: f64,
+    budget: Budget,
 }
 
 impl View {
-    /// A try costs two writes; whether there is room for them.
-    fn may_try(&self, climbing: bool, relieved: bool) -> bool {
-        let most = match (relieved, climbing) {
-            (true, _) => AHEAD_RELIEVED,
-            (false, true) => AHEAD_CLIMBING,
-            (false, false) => AHEAD,
-        };
-        self.ahead <= most
-    }
-
     /// The delay is higher than it was half a second to a second ago.
     fn grows(&self) -> bool {
         self.grown > 0.5 * self.rise
@@ -222,8 +206,7 @@ pub struct Adaptive {
     last: Option<Instant>,
     stats_at: Option<Instant>,
     latency: Duration,
-    /// Writes ahead of their budget.
-    ahead: f64,
+    budget: Budget,
 }
 
 impl Adaptive {
@@ -246,7 +229,7 @@ impl Adaptive {
             last: None,
             stats_at: None,
             latency: Duration::from_millis(50),
-            ahead: 0.0,
+            budget: Budget::default(),
             settings,
         }
     }
@@ -334,17 +317,18 @@ impl Adaptive {
 
     /// What changed is a write, sooner or later; what may be written comes with time.
     fn count_writes(&mut self, now: Instant, elapsed: f64, before: [Bitrate; 2]) {
-        let moves = self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING);
-        let both = !self.legs.iter().any(|leg| leg.usage().is_idle());
-        let a_minute = match (moves, both) {
-            (true, _) => WRITES_MOVING,
-            (false, true) => WRITES_BOTH,
-            (false, false) => WRITES,
+        let pace = Pace {
+            moves: self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING),
+            far: self.legs.iter().any(|leg| leg.has_fallen(now)),
+            radio: self.is_radio(),
+            both: !self.legs.iter().any(|leg| leg.usage().is_idle()),
         };
-        let come = a_minute * elapsed / 60.0;
         let written = self.legs.iter().zip(before).filter(|(leg, before)| leg.rate().rate() != *before).count();
-        let written = f64::from(u8::try_from(written).unwrap_or(u8::MAX));
-        self.ahead = ((self.ahead - come).max(0.0) + written).min(AHEAD_MOST);
+        self.budget.count(pace, elapsed, f64::from(u8::try_from(written).unwrap_or(u8::MAX)));
+    }
+
+    fn is_radio(&self) -> bool {
+        self.settings.jitter.get() >= RESTLESS_MS
     }
 
     fn verdict(&self) -> Verdict {
@@ -375,7 +359,7 @@ impl Adaptive {
         let spread = self.sensor.spread();
         let (baseline, _) = self.sensor.levels();
         let rtt = Duration::from_secs_f64(baseline / 1e3);
-        let least = (0.1 * self.settings.target.get()).max(UNFELT * baseline);
+        let least = (NOISE * self.settings.target.get()).max(UNFELT * baseline);
         // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
         let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
         let serialization = busy.map(Leg::serialization_ms).sum::<f64>();
@@ -393,12 +377,12 @@ impl Adaptive {
             slope: self.sensor.slope(),
             rise: (3.0 * spread).max(least).max(serialization),
             restless: 3.0 * spread > RESTLESS_MS,
-            radio: self.settings.jitter.get() >= RESTLESS_MS,
+            radio: self.is_radio(),
             rtt,
             dead: rtt + self.latency + if good { ANSWERS } else { CONNECTS },
             headroom: self.settings.headroom,
             wire: 0.5 * serialization,
-            ahead: self.ahead,
+            budget: self.budget,
         }
     }
 
@@ -411,13 +395,12 @@ impl Adaptive {
         if foreign < view.rise {
             self.doubt.1 = DOUBT_FIRST;
         }
-        let drift = (0.5 * view.rise).max(0.2 * self.settings.target.get());
+        let lets_pass = if view.radio { 1.0 } else { self.budget.lets_pass() };
+        let drift = (0.5 * view.rise).max(DRIFT * self.settings.target.get()) * lets_pass;
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };
         let Some(since) = self.rising else { return };
-        let tired = if view.restless { TIRED_RESTLESS } else { TIRED };
-        let doubts = 1.0 + (self.ahead - AHEAD).max(0.0) / tired;
-        let threshold = self.settings.target.get().max(2.0 * view.rise) * doubts;
+        let threshold = self.settings.target.get().max(2.0 * view.rise) * self.budget.doubts(view.restless);
         // Probes that are out speak only beside replies that are late as well: when nothing comes
         // back at all it is silence, and in silence rates are held.
         if self.sum < threshold || view.bound < view.rise || view.sure < 0.5 * view.rise {
@@ -485,6 +468,11 @@ impl Adaptive {
             let little = view.bound < LITTLE * view.rise && view.now.since(since) < LITTLE_LAST;
             if guilty == [false, true] && loaded[0] && !self.legs[1].is_busy() && little {
                 return [false; 2];
+            }
+            // Of two whoever has raised his rate lately.
+            let raised = self.legs.each_ref().map(|leg| view.now.since(leg.raised_at()) < RAISED_LATELY);
+            if guilty == [true; 2] && raised[0] != raised[1] && !self.legs.iter().any(Leg::is_blamed) {
+                return raised;
             }
             if guilty.iter().any(|g| *g) {
                 return guilty;

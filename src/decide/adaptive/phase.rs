@@ -46,12 +46,17 @@ pub(super) struct Drain {
     pub(super) slow: u32,
     /// The highest delay since the last correction.
     pub(super) peak: f64,
+    /// When it was as high as ever since then for the last time, and how high.
+    pub(super) top: (Instant, f64),
     /// The delay that is expected at most since the last correction.
     pub(super) excess: f64,
 }
 
 /// Counters of a shorter time are too coarse (seconds).
 const KNOWN_S: f64 = 0.25;
+
+/// Nothing falls sooner than this, give or take a cycle (seconds).
+const INSTANT_S: f64 = 0.05;
 
 /// A direction that fills its line looks loaded up to this many times what the line carries.
 pub(super) const PLENTY: f64 = 1.8;
@@ -93,6 +98,21 @@ impl Drain {
         }
     }
 
+    /// One cycle of it.
+    pub(super) fn see(&mut self, view: &View) {
+        self.peak = self.peak.max(view.bound);
+        if view.bound >= self.top.1 {
+            self.top = (view.now, view.bound);
+        }
+    }
+
+    /// What an upload's line carries, at least, if the queue fell as it did while it was fed at this rate: *C = R·(1 − slope)*.
+    pub(super) fn capacity_by_its_fall(&self, view: &View, rate: f64) -> f64 {
+        let fallen = (self.top.1 - view.bound.max(0.0) - 0.5 * view.rise).max(0.0) / 1e3;
+        let time = view.now.since(self.top.0).as_secs_f64();
+        (rate * (1.0 + fallen / time.max(INSTANT_S))).min(self.before)
+    }
+
     /// What it gets back if the cut was in vain: as before, but not so far above what passed that it never looks loaded.
     pub(super) fn given_back(&self) -> f64 {
         self.before.min(PLENTY * self.carried)
@@ -121,6 +141,7 @@ impl Drain {
             until: now,
             slow: 0,
             peak,
+            top: (now, peak),
             excess,
         }
     }

@@ -31,6 +31,9 @@ const PROOF: f64 = 0.93;
 /// Senders far away never use more.
 const PROOF_QUEUED: f64 = 0.8;
 
+/// From this part on it is used to the full.
+const FULL: f64 = 0.985;
+
 /// A stretch that began so little before an event tells of what came after it.
 const COUNTED_EARLY: Duration = Duration::from_millis(60);
 
@@ -179,6 +182,11 @@ impl Usage {
         self.counters.is_some_and(|c| c.achieved.is_some() && c.from + COUNTED_EARLY >= since)
     }
 
+    /// The line's queue is fed by our own shaper, and by nothing else: an upload.
+    pub(super) const fn feeds_the_line(&self) -> bool {
+        !self.behind
+    }
+
     /// Counters that would tell whether the line is at its limit are being read.
     pub(super) const fn is_watched(&self) -> bool {
         self.behind && self.counters.is_some()
@@ -202,6 +210,11 @@ impl Usage {
     /// Whether counters are read at all, and if so, whether after `since`.
     pub(super) fn was_read_after(&self, since: Instant) -> Option<bool> {
         self.counters.map(|c| c.at > since)
+    }
+
+    /// All of it is used, or packets have waited in our own queue since then.
+    pub(super) fn is_full(&self, since: Instant) -> bool {
+        self.load().is_none_or(|load| load >= FULL) || self.queued_at.is_some_and(|at| at > since)
     }
 
     /// As much of the rate is used, or has made our own queue since then, that it is proven if nothing waits in the line.

@@ -1,7 +1,7 @@
 //! A direction that is steady, or tries a higher rate: when, how far, and how long it is watched.
 
 use super::super::{ANSWERS, MOVING};
-use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, View, drain_part};
+use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, STOOD, View, drain_part};
 use crate::types::{Duration, Instant, Reason};
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
@@ -14,13 +14,16 @@ const PROBE_SMALL: f64 = 1.015;
 const CLIMB: f64 = 1.5;
 const STRIDE_MOST: f64 = 1.25;
 
+/// A step is a whole one from this part of it on.
+const WHOLE: f64 = 0.99;
+
 /// A good rate is remembered for this long.
 const REMEMBER: Duration = Duration::from_secs(600);
 
 /// The longest pause so soon after the capacity fell: it may well come back.
 const PROBE_SOON: Duration = Duration::from_millis(6500);
 /// …and on a restless path while it moves.
-const PROBE_MOVING: Duration = Duration::from_millis(1500);
+const PROBE_MOVING: Duration = Duration::from_millis(900);
 const SOON: Duration = Duration::from_secs(60);
 
 /// A rate that is too high must show half of what was added as more than noise: the time for that, at least and at most
@@ -68,6 +71,9 @@ impl Leg {
             // What has passed without delay is carried.
             let carried = if self.usage.is_used(lately) { 1.0 } else { self.usage.load().unwrap_or(0.0).min(1.0) };
             self.proven = self.proven.max(carried * self.usage.rate);
+            if used && view.now.since(self.changed_at) > STOOD {
+                self.stood = Some(self.usage.rate);
+            }
         }
         let at_ceiling = self.usage.rate >= self.range.ceiling().as_f64();
         let Some(at) = probe_at else {
@@ -80,10 +86,10 @@ impl Leg {
         if at_ceiling || !quiet || !alone || !used || view.now < at && !relieved {
             return;
         }
-        let climbing = self.goal(view).is_some_and(|good| good > self.usage.rate);
+        let climbing = self.goal(view.now).is_some_and(|good| good > self.usage.rate);
         let starved = if climbing { STARVED } else { STARVED_AT_HOME };
         let starved = if only { starved } else { starved * 2 };
-        if !view.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
+        if !view.budget.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
             return;
         }
         if relieved {
@@ -108,8 +114,8 @@ impl Leg {
     }
 
     /// The rate that was good, while it is remembered.
-    pub(super) fn goal(&self, view: &View) -> Option<f64> {
-        self.good.filter(|(_, at)| view.now.since(*at) < REMEMBER).map(|(rate, _)| rate)
+    pub(super) fn goal(&self, now: Instant) -> Option<f64> {
+        self.good.filter(|(_, at)| now.since(*at) < REMEMBER).map(|(rate, _)| rate)
     }
 
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
@@ -169,14 +175,20 @@ impl Leg {
             return;
         }
         self.pause = PROBE_FIRST;
-        self.streak += 1;
         self.proven = self.proven.max(self.usage.rate);
+        if !(climbing || view.restless || self.usage.is_full(since + view.dead)) {
+            // Nobody has filled it: it stands, but is no proof of more.
+            self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
+            return;
+        }
+        // Half a step is no proof of a larger one.
+        self.streak = if self.usage.rate >= WHOLE * view.probe() * from { self.streak + 1 } else { 1 };
         self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
             return;
         }
-        if climbing && self.goal(view).is_none_or(|good| self.usage.rate >= 0.99 * good) {
+        if climbing && self.goal(view.now).is_none_or(|good| self.usage.rate >= 0.99 * good) {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         }
@@ -201,7 +213,7 @@ impl Leg {
     fn stride(&self, view: &View, climbing: bool) -> f64 {
         let grown = (1..self.streak).fold(view.probe(), |stride, _| (stride * stride).min(STRIDE_MOST));
         let most = if view.restless { STRIDE_MOST } else { CLIMB };
-        let goal = self.goal(view).filter(|_| climbing).map(|good| (good / self.usage.rate).min(most));
+        let goal = self.goal(view.now).filter(|_| climbing).map(|good| (good / self.usage.rate).min(most));
         let stride = goal.filter(|_| self.streak >= 2).unwrap_or(grown);
         let fails = self.failed(view).is_some_and(|failed| self.usage.rate * stride >= failed);
         match (fails, view.restless) {
