@@ -85,7 +85,7 @@ impl Budget {
         1.0 + (self.ahead - AHEAD).max(0.0) / if restless { TIRED_RESTLESS } else { TIRED }
     }
 
-    /// How many times as much delay an alarm lets pass, where the line is not radio.
+    /// How many times as much delay an alarm lets pass.
     pub(super) fn lets_pass(self) -> f64 {
         (1.0 + (self.lately - CALM) / TWICE_AS_MUCH).clamp(1.0, MOST_MUCH)
     }

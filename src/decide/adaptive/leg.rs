@@ -81,6 +81,9 @@ const STOOD_MS: f64 = 45.0;
 const SAME: f64 = 1.005;
 const LATE: f64 = 1.15;
 
+/// So much of a rate is believed at most when it made a queue again soon after a drain.
+const TOO_MUCH: f64 = 0.95;
+
 /// There is a long way back from less than this part of what was good.
 const FALLEN: f64 = 0.4;
 
@@ -114,6 +117,7 @@ pub(super) struct Leg {
     /// When the rate last changed, and the last one that was used without delay for a time.
     changed_at: Instant,
     stood: Option<f64>,
+    drained_at: Option<Instant>,
     pause: Duration,
     futile: u32,
     /// The cuts that the delay has not answered.
@@ -141,6 +145,7 @@ impl Leg {
             spared: None,
             changed_at: Instant::ZERO,
             stood: None,
+            drained_at: None,
             pause: PROBE_FIRST,
             futile: 0,
             vain: None,
@@ -307,7 +312,12 @@ impl Leg {
                 capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
             }
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
-            Phase::Steady { .. } => self.fall(view),
+            Phase::Steady { .. } => {
+                self.fall(view);
+                if self.drained_lately(view) {
+                    capacity = capacity.min(TOO_MUCH * self.usage.rate);
+                }
+            }
         }
         let mut drain = Drain { tried, capacity, before, fed, carried, begun, ..Drain::new(view) };
         drain.carry(view, counted);
@@ -328,7 +338,7 @@ impl Leg {
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
         // A correction while it drains never raises.
         self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
-        self.phase = Phase::Draining(Drain { until: self.drained_at(view, drain.capacity), ..drain });
+        self.phase = Phase::Draining(Drain { until: self.drained_by(view, drain.capacity), ..drain });
         self.vain.get_or_insert(Vain::new(view, &drain));
         if self.usage.rate < 0.75 * self.proven && self.goal(view.now).is_none_or(|good| good <= self.proven) {
             self.good = Some((self.proven, view.now));
@@ -338,7 +348,7 @@ impl Leg {
     }
 
     /// When the queue is gone at this rate, if the line carries that much.
-    fn drained_at(&self, view: &View, capacity: f64) -> Instant {
+    fn drained_by(&self, view: &View, capacity: f64) -> Instant {
         let time =
             if capacity > self.usage.rate { view.queue() * capacity / (capacity - self.usage.rate) } else { DRAIN_S };
         // Through a queue of two seconds nothing is heard sooner.
@@ -412,6 +422,7 @@ impl Leg {
                 self.set(if again { (drain.capacity * view.headroom).max(STAYS * drain.before) } else { drain.before });
             } else {
                 self.set(self.drained(view, &drain, alone));
+                self.drained_at = Some(view.now).filter(|_| !drain.probe);
             }
             self.pause = if drain.tried {
                 self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))
@@ -469,6 +480,12 @@ impl Leg {
         let told = if told { drain.capacity_by_its_fall(view, self.usage.rate) } else { 0.0 };
         let stood = self.stood.filter(|_| drain.peak < STOOD_MS && drain.slow == 0);
         (drain.capacity().max(told) * view.headroom).max(stood.unwrap_or(0.0).min(drain.before))
+    }
+
+    /// The queue is back so soon after a drain: what the line carries was taken for more than it is.
+    fn drained_lately(&self, view: &View) -> bool {
+        let lately = |at| view.now.since(at) < AGAIN + view.rtt * 2;
+        self.drained_at.is_some_and(lately) && !view.restless && self.usage.is_watched()
     }
 
     /// An alarm at a rate that was held: it stands no longer; or a little more than what stood was tried, and fails late.

@@ -395,7 +395,9 @@ impl Adaptive {
         if foreign < view.rise {
             self.doubt.1 = DOUBT_FIRST;
         }
-        let lets_pass = if view.radio { 1.0 } else { self.budget.lets_pass() };
+        // A download's counters tell what is a queue; an upload's bursts alone may use up all writes.
+        let bursts = !view.radio && self.legs[0].usage().is_idle();
+        let lets_pass = if bursts { self.budget.lets_pass() } else { 1.0 };
         let drift = (0.5 * view.rise).max(DRIFT * self.settings.target.get()) * lets_pass;
         self.sum = (self.sum + (view.bound - drift) * elapsed / REFERENCE_S).max(0.0);
         self.rising = if view.bound > drift { Some(self.rising.unwrap_or(view.now)) } else { None };

@@ -154,7 +154,7 @@ impl Leg {
             self.fail(view);
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
-            let until = self.drained_at(view, capacity);
+            let until = self.drained_by(view, capacity);
             self.phase =
                 Phase::Draining(Drain { probe: true, tried: true, capacity, before: from, fed, until, ..drain });
             self.reason = Reason::ProbeFailed;
