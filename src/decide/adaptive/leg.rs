@@ -77,6 +77,9 @@ const SHALLOW: f64 = 0.94;
 const STOOD: Duration = Duration::from_secs(7);
 const STOOD_MS: f64 = 45.0;
 
+/// So much of it comes back: the highest of several that stood by chance is a little too high.
+const STOOD_PART: f64 = 0.99;
+
 /// Up to here it is the rate that stood, up to there one that was tried from it.
 const SAME: f64 = 1.005;
 const LATE: f64 = 1.15;
@@ -479,7 +482,7 @@ impl Leg {
         let told = alone && !drain.probe && !view.restless && self.usage.feeds_the_line();
         let told = if told { drain.capacity_by_its_fall(view, self.usage.rate) } else { 0.0 };
         let stood = self.stood.filter(|_| drain.peak < STOOD_MS && drain.slow == 0);
-        (drain.capacity().max(told) * view.headroom).max(stood.unwrap_or(0.0).min(drain.before))
+        (drain.capacity().max(told) * view.headroom).max(stood.map_or(0.0, |stood| (STOOD_PART * stood).min(drain.before)))
     }
 
     /// The queue is back so soon after a drain: what the line carries was taken for more than it is.

@@ -17,6 +17,9 @@ const IDLE: f64 = 0.2;
 /// A direction that uses less than this part of its rate is never to blame.
 const USED_AT_ALL: f64 = 0.1;
 
+/// Counters of a longer time tell of the past.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
 
@@ -210,6 +213,11 @@ impl Usage {
     /// Whether counters are read at all, and if so, whether after `since`.
     pub(super) fn was_read_after(&self, since: Instant) -> Option<bool> {
         self.counters.map(|c| c.at > since)
+    }
+
+    /// Counters are of now: what they say is not what was a second ago.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.counters.is_none_or(|c| c.at.since(c.from) < FRESH)
     }
 
     /// All of it is used, or packets have waited in our own queue since then.

@@ -71,7 +71,7 @@ impl Leg {
             // What has passed without delay is carried.
             let carried = if self.usage.is_used(lately) { 1.0 } else { self.usage.load().unwrap_or(0.0).min(1.0) };
             self.proven = self.proven.max(carried * self.usage.rate);
-            if used && view.now.since(self.changed_at) > STOOD {
+            if used && self.usage.is_fresh() && view.now.since(self.changed_at) > STOOD {
                 self.stood = Some(self.usage.rate);
             }
         }
@@ -203,7 +203,8 @@ impl Leg {
     /// Halfway to a rate that has just failed; to that rate when it is near. Only a download is taken so near to what
     /// the line carries: there its usual delay tells when that is more ([`Relief`]).
     fn first_stride(&self, view: &View) -> f64 {
-        let Some(failed) = self.failed(view).filter(|_| self.usage.is_watched()) else { return view.probe() };
+        let ahead = |failed: &f64| *failed > self.usage.rate && self.usage.is_watched();
+        let Some(failed) = self.failed(view).filter(ahead) else { return view.probe() };
         let room = failed / self.usage.rate;
         if room > NEAR { libm::sqrt(room).min(view.probe()) } else { room.clamp(PROBE_SMALL, view.probe()) }
     }
