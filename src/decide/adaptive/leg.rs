@@ -482,7 +482,8 @@ impl Leg {
         let told = alone && !drain.probe && !view.restless && self.usage.feeds_the_line();
         let told = if told { drain.capacity_by_its_fall(view, self.usage.rate) } else { 0.0 };
         let stood = self.stood.filter(|_| drain.peak < STOOD_MS && drain.slow == 0);
-        (drain.capacity().max(told) * view.headroom).max(stood.map_or(0.0, |stood| (STOOD_PART * stood).min(drain.before)))
+        (drain.capacity().max(told) * view.headroom)
+            .max(stood.map_or(0.0, |stood| (STOOD_PART * stood).min(drain.before)))
     }
 
     /// The queue is back so soon after a drain: what the line carries was taken for more than it is.
@@ -495,7 +496,11 @@ impl Leg {
     fn fall(&mut self, view: &View) {
         match self.stood.map(|stood| self.usage.rate / stood) {
             Some(above) if above <= SAME => self.stood = None,
-            Some(above) if above < LATE && !view.restless => self.fail(view),
+            Some(above)
+                if above < LATE && !view.restless && self.goal(view.now).is_none_or(|good| good <= self.usage.rate) =>
+            {
+                self.fail(view);
+            }
             Some(_) | None => {}
         }
     }

@@ -181,8 +181,9 @@ impl Leg {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         }
-        // Half a step is no proof of a larger one.
-        self.streak = if self.usage.rate >= WHOLE * view.probe() * from { self.streak + 1 } else { 1 };
+        // Half a step is no proof of a larger one, but to what was good.
+        let whole = climbing || self.usage.rate >= WHOLE * view.probe() * from;
+        self.streak = if whole { self.streak + 1 } else { 1 };
         self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
             self.phase = Phase::Steady { probe_at: None };
