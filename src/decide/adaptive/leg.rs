@@ -120,6 +120,7 @@ pub(super) struct Leg {
     /// When the rate last changed, and the last one that was used without delay for a time.
     changed_at: Instant,
     stood: Option<f64>,
+    /// When a cut had drained its queue, if that was the last thing drained.
     drained_at: Option<Instant>,
     pause: Duration,
     futile: u32,
@@ -424,8 +425,8 @@ impl Leg {
                 self.spared = Some((view.now, view.now.since(drain.begun)));
                 self.set(if again { (drain.capacity * view.headroom).max(STAYS * drain.before) } else { drain.before });
             } else {
-                self.set(self.drained(view, &drain, alone));
-                self.drained_at = Some(view.now).filter(|_| !drain.probe);
+                self.set(self.rate_after(view, &drain, alone));
+                self.drained_at = (!drain.probe).then_some(view.now);
             }
             self.pause = if drain.tried {
                 self.pause.max(PROBE_LEAST).mul_f64(PROBE_GROWTH).min(self.longest_pause(view))
@@ -478,7 +479,7 @@ impl Leg {
 
     /// The rate after a drain: what the line carries, as it was counted or believed, or as an upload's queue has fallen by;
     /// and not less than what has stood, where the queue was a small one.
-    fn drained(&self, view: &View, drain: &Drain, alone: bool) -> f64 {
+    fn rate_after(&self, view: &View, drain: &Drain, alone: bool) -> f64 {
         let told = alone && !drain.probe && !view.restless && self.usage.feeds_the_line();
         let told = if told { drain.capacity_by_its_fall(view, self.usage.rate) } else { 0.0 };
         let stood = self.stood.filter(|_| drain.peak < STOOD_MS && drain.slow == 0);
@@ -496,11 +497,7 @@ impl Leg {
     fn fall(&mut self, view: &View) {
         match self.stood.map(|stood| self.usage.rate / stood) {
             Some(above) if above <= SAME => self.stood = None,
-            Some(above)
-                if above < LATE && !view.restless && self.goal(view.now).is_none_or(|good| good <= self.usage.rate) =>
-            {
-                self.fail(view);
-            }
+            Some(above) if above < LATE && !view.restless && !self.is_below_its_goal(view) => self.fail(view),
             Some(_) | None => {}
         }
     }

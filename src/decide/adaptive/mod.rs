@@ -58,7 +58,7 @@ const DOUBT_LAST: Duration = Duration::from_secs(480);
 const FADES_S: f64 = 0.5;
 
 /// Part of `target` that is more than noise, at least.
-const NOISE: f64 = 0.15;
+const LEAST_NOISE: f64 = 0.15;
 
 /// Part of it that an alarm lets pass, at least.
 const DRIFT: f64 = 0.2;
@@ -359,7 +359,7 @@ impl Adaptive {
         let spread = self.sensor.spread();
         let (baseline, _) = self.sensor.levels();
         let rtt = Duration::from_secs_f64(baseline / 1e3);
-        let least = (NOISE * self.settings.target.get()).max(UNFELT * baseline);
+        let least = (LEAST_NOISE * self.settings.target.get()).max(UNFELT * baseline);
         // A probe waits for the packet that each loaded shaper is just sending: half of it on average.
         let busy = self.legs.iter().filter(|leg| !leg.usage().is_idle());
         let serialization = busy.map(Leg::serialization_ms).sum::<f64>();

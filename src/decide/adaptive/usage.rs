@@ -34,7 +34,7 @@ const PROOF: f64 = 0.93;
 /// Senders far away never use more.
 const PROOF_QUEUED: f64 = 0.8;
 
-/// From this part on it is used to the full.
+/// From this part on nobody holds back anything: a larger step may follow.
 const FULL: f64 = 0.985;
 
 /// A stretch that began so little before an event tells of what came after it.
@@ -222,12 +222,15 @@ impl Usage {
 
     /// All of it is used, or packets have waited in our own queue since then.
     pub(super) fn is_full(&self, since: Instant) -> bool {
-        self.load().is_none_or(|load| load >= FULL) || self.queued_at.is_some_and(|at| at > since)
+        self.load().is_none_or(|load| load >= FULL) || self.has_queued_since(since)
+    }
+
+    fn has_queued_since(&self, since: Instant) -> bool {
+        self.queued_at.is_some_and(|at| at > since)
     }
 
     /// As much of the rate is used, or has made our own queue since then, that it is proven if nothing waits in the line.
     pub(super) fn is_proof(&self, since: Instant) -> bool {
-        let queued = self.queued_at.is_some_and(|at| at > since);
-        self.load().is_none_or(|load| load >= PROOF || load >= PROOF_QUEUED && queued)
+        self.load().is_none_or(|load| load >= PROOF || load >= PROOF_QUEUED && self.has_queued_since(since))
     }
 }

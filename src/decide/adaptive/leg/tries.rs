@@ -86,7 +86,7 @@ impl Leg {
         if at_ceiling || !quiet || !alone || !used || view.now < at && !relieved {
             return;
         }
-        let climbing = self.goal(view.now).is_some_and(|good| good > self.usage.rate);
+        let climbing = self.is_below_its_goal(view);
         let starved = if climbing { STARVED } else { STARVED_AT_HOME };
         let starved = if only { starved } else { starved * 2 };
         if !view.budget.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
@@ -116,6 +116,11 @@ impl Leg {
     /// The rate that was good, while it is remembered.
     pub(super) fn goal(&self, now: Instant) -> Option<f64> {
         self.good.filter(|(_, at)| now.since(*at) < REMEMBER).map(|(rate, _)| rate)
+    }
+
+    /// Whatever is tried is on the way back to what was good.
+    pub(super) fn is_below_its_goal(&self, view: &View) -> bool {
+        self.goal(view.now).is_some_and(|good| good > self.usage.rate)
     }
 
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
