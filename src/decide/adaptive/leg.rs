@@ -88,7 +88,7 @@ const LATE: f64 = 1.15;
 const TOO_MUCH: f64 = 0.95;
 
 /// There is a long way back from less than this part of what was good.
-const FALLEN: f64 = 0.4;
+const FALLEN: f64 = 0.8;
 
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ pub(super) struct Leg {
     phase: Phase,
     /// The highest rate that was used without delay since the capacity last fell.
     proven: f64,
+    /// …and what that was before the cuts that are under way.
+    proven_before: f64,
     /// The last rate that was good before the capacity fell, and when that was.
     good: Option<(f64, Instant)>,
     /// The lowest rate that made delay when it was tried, and was not carried since.
@@ -137,6 +139,7 @@ impl Leg {
             range,
             phase: Phase::Steady { probe_at: None },
             proven: 0.0,
+            proven_before: 0.0,
             good: None,
             failed: None,
             relief: Relief::default(),
@@ -340,12 +343,16 @@ impl Leg {
     }
 
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
+        if !matches!(self.phase, Phase::Draining(Drain { probe: false, .. })) {
+            self.proven_before = self.proven;
+        }
         // A correction while it drains never raises.
         self.set(if self.is_blamed() { rate.min(self.usage.rate) } else { rate });
         self.phase = Phase::Draining(Drain { until: self.drained_by(view, drain.capacity), ..drain });
         self.vain.get_or_insert(Vain::new(view, &drain));
-        if self.usage.rate < 0.75 * self.proven && self.goal(view.now).is_none_or(|good| good <= self.proven) {
-            self.good = Some((self.proven, view.now));
+        let best = self.proven_before;
+        if self.usage.rate < 0.75 * best && self.goal(view.now).is_none_or(|good| good <= best) {
+            self.good = Some((best, view.now));
         }
         self.proven = self.proven.min(self.usage.rate);
         self.reason = Reason::Cut;

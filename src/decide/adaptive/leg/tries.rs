@@ -1,7 +1,7 @@
 //! A direction that is steady, or tries a higher rate: when, how far, and how long it is watched.
 
 use super::super::{ANSWERS, MOVING};
-use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, STOOD, View, drain_part};
+use super::{CUT_LEAST, DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, STOOD, View, drain_part};
 use crate::types::{Duration, Instant, Reason};
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
@@ -17,11 +17,19 @@ const STRIDE_MOST: f64 = 1.25;
 /// A step is a whole one from this part of it on.
 const WHOLE: f64 = 0.99;
 
+/// A larger step than this is a leap; so much of what its queue tells is believed, and at most so much of where it went; from so
+/// far above that on all has failed.
+const LEAP: f64 = 1.2;
+const LEAP_PART: f64 = 0.95;
+const LEAP_MOST: f64 = 0.9;
+const JUST_ABOVE: f64 = 1.06;
+
 /// A good rate is remembered for this long.
 const REMEMBER: Duration = Duration::from_secs(600);
 
-/// The longest pause so soon after the capacity fell: it may well come back.
+/// The longest pause so soon after the capacity fell: it may well come back, and of an upload nothing tells ([`Relief`]).
 const PROBE_SOON: Duration = Duration::from_millis(6500);
+const PROBE_SOON_UPLOAD: Duration = Duration::from_millis(3250);
 /// …and on a restless path while it moves.
 const PROBE_MOVING: Duration = Duration::from_millis(900);
 const SOON: Duration = Duration::from_secs(60);
@@ -110,7 +118,11 @@ impl Leg {
             return PROBE_MOVING;
         }
         let fallen = self.good.is_some_and(|(good, at)| good > self.usage.rate && view.now.since(at) < SOON);
-        if fallen { PROBE_SOON } else { PROBE_LAST }
+        match (fallen, self.usage.feeds_the_line()) {
+            (true, true) => PROBE_SOON_UPLOAD,
+            (true, false) => PROBE_SOON,
+            (false, _) => PROBE_LAST,
+        }
     }
 
     /// The rate that was good, while it is remembered.
@@ -154,9 +166,15 @@ impl Leg {
                 return self.alarm(view, since, false);
             }
             let fed = self.usage.arrival();
+            let leap = self.usage.rate > LEAP * from && !view.restless;
+            let from = if leap { self.carried_in_a_leap(view, from) } else { from };
             let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
             self.fail(view);
+            if leap {
+                // What has failed lies just above, and not where the leap went.
+                self.failed = Some((self.usage.rate.min(JUST_ABOVE * from), view.now));
+            }
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_by(view, capacity);
@@ -186,8 +204,8 @@ impl Leg {
             self.phase = Phase::Steady { probe_at: Some(view.now + self.pause) };
             return;
         }
-        // Half a step is no proof of a larger one, but to what was good.
-        let whole = climbing || self.usage.rate >= WHOLE * view.probe() * from;
+        // Half a step is no proof of a larger one.
+        let whole = self.usage.rate >= WHOLE * view.probe() * from;
         self.streak = if whole { self.streak + 1 } else { 1 };
         self.failed = self.failed.filter(|(failed, _)| *failed > self.usage.rate);
         if self.usage.rate >= self.range.ceiling().as_f64() {
@@ -199,6 +217,13 @@ impl Leg {
             return;
         }
         self.try_higher(view, self.stride(view, climbing), climbing);
+    }
+
+    /// What is believed after a leap that failed: so large a step tells by its queue what the line carries, as at an alarm, and
+    /// what was carried before it still is.
+    fn carried_in_a_leap(&self, view: &View, from: f64) -> f64 {
+        let told = LEAP_PART * self.usage.arrival() * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
+        from.max(told.min(LEAP_MOST * self.usage.rate))
     }
 
     /// The lowest rate that made delay lately.
