@@ -17,8 +17,8 @@ const IDLE: f64 = 0.2;
 /// A direction that uses less than this part of its rate is never to blame.
 const USED_AT_ALL: f64 = 0.1;
 
-/// Counters of a longer time tell of the past.
-const FRESH: Duration = Duration::from_millis(500);
+/// Counters of a longer time tell of the past (of a loaded line they are read every half second).
+const FRESH: Duration = Duration::from_millis(800);
 
 /// From this part on it is used to the full.
 const USED: f64 = 0.9;
