@@ -16,10 +16,14 @@ const WRITES_MOVING: f64 = 100.0;
 const WRITES_RADIO: f64 = 115.0;
 
 /// The writes of about this time (seconds) tell whether the line moves or is only restless: with more a minute, with traffic one
-/// way and both ways, it has none for moving.
+/// way and both ways, it has none for moving. A long way back is worth more of them: where no more than this part is left of what
+/// was good; and the longest whatever it costs.
 const LATELY_S: f64 = 60.0;
 const BUSY: f64 = 16.0;
 const BUSY_BOTH: f64 = 24.0;
+const BUSY_FAR: f64 = 24.0;
+const FAR: f64 = 0.8;
+const FARTHEST: f64 = 0.33;
 
 /// With so many ahead beyond those of a try an alarm must show twice as clearly. The second on a restless path, where many are
 /// made anyway.
@@ -28,7 +32,7 @@ const TIRED_RESTLESS: f64 = 2.0;
 
 /// From so many writes a minute on more delay is let pass: twice as much for so many more, up to the last.
 const CALM: f64 = 12.0;
-const TWICE_AS_MUCH: f64 = 10.0;
+const TWICE_AS_MUCH: f64 = 4.0;
 const MOST_MUCH: f64 = 4.0;
 
 /// What the line does, as far as the budget depends on it.
@@ -36,8 +40,8 @@ const MOST_MUCH: f64 = 4.0;
 pub(super) struct Pace {
     /// It has changed a moment ago…
     pub(super) moves: bool,
-    /// …and there is a long way back to what was good.
-    pub(super) far: bool,
+    /// …and this part is left of what was good.
+    pub(super) left: f64,
     pub(super) radio: bool,
     /// There is traffic both ways.
     pub(super) both: bool,
@@ -60,11 +64,16 @@ impl Budget {
         self.lately += (60.0 * written - self.lately * elapsed) / LATELY_S;
     }
 
-    fn a_minute(self, Pace { moves, far, radio, both }: Pace) -> f64 {
-        let busy = self.lately >= if both { BUSY_BOTH } else { BUSY };
+    fn a_minute(self, Pace { moves, left, radio, both }: Pace) -> f64 {
+        let most = match both {
+            _ if left < FARTHEST => f64::INFINITY,
+            _ if left < FAR => BUSY_FAR,
+            true => BUSY_BOTH,
+            false => BUSY,
+        };
         match (moves, radio, both) {
             (true, true, _) => WRITES_RADIO,
-            (true, false, _) if far || !busy => WRITES_MOVING,
+            (true, false, _) if self.lately < most => WRITES_MOVING,
             (_, _, true) => WRITES_BOTH,
             (_, _, false) => WRITES,
         }

@@ -87,9 +87,6 @@ const LATE: f64 = 1.15;
 /// So much of a rate is believed at most when it made a queue again soon after a drain.
 const TOO_MUCH: f64 = 0.95;
 
-/// There is a long way back from less than this part of what was good.
-const FALLEN: f64 = 0.8;
-
 /// One direction. Rates in bit/s.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
@@ -252,9 +249,9 @@ impl Leg {
         self.moved.1
     }
 
-    /// It is far below what was good.
-    pub(super) fn has_fallen(&self, now: Instant) -> bool {
-        self.goal(now).is_some_and(|good| self.usage.rate < FALLEN * good)
+    /// What part is left of what was good.
+    pub(super) fn left(&self, now: Instant) -> f64 {
+        self.goal(now).map_or(1.0, |good| self.usage.rate / good)
     }
 
     pub(super) const fn is_blamed(&self) -> bool {
@@ -343,7 +340,8 @@ impl Leg {
     }
 
     fn lower(&mut self, view: &View, drain: Drain, rate: f64) {
-        if !matches!(self.phase, Phase::Draining(Drain { probe: false, .. })) {
+        // On a restless path each cut is a fall of its own.
+        if view.restless || !matches!(self.phase, Phase::Draining(Drain { probe: false, .. })) {
             self.proven_before = self.proven;
         }
         // A correction while it drains never raises.

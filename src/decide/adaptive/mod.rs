@@ -319,7 +319,7 @@ impl Adaptive {
     fn count_writes(&mut self, now: Instant, elapsed: f64, before: [Bitrate; 2]) {
         let pace = Pace {
             moves: self.legs.iter().any(|leg| now.since(leg.moved_at()) < MOVING),
-            far: self.legs.iter().any(|leg| leg.has_fallen(now)),
+            left: self.legs.iter().map(|leg| leg.left(now)).fold(1.0, f64::min),
             radio: self.is_radio(),
             both: !self.legs.iter().any(|leg| leg.usage().is_idle()),
         };
