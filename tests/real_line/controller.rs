@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -128,6 +128,9 @@ fn since(before: &Traffic, now: &Traffic) -> Traffic {
     }
 }
 
+/// How many recordings were begun.
+static RECORDED: AtomicU32 = AtomicU32::new(0);
+
 /// A running `wanctl run`; killed when dropped.
 pub struct Daemon {
     process: Child,
@@ -144,6 +147,10 @@ impl Daemon {
         fs::write(&config, text).expect("configuration");
         let mut command = Command::new(env!("CARGO_BIN_EXE_wanctl"));
         command.args(["run", "--config"]).arg(&config);
+        if let Some(kept) = std::env::var_os("WANCTL_RECORDINGS") {
+            let name = format!("{world}-{}.wanrec", RECORDED.fetch_add(1, Ordering::Relaxed));
+            command.arg("--record").arg(PathBuf::from(kept).join(name));
+        }
         Self::launch(line, command, directory)
     }
 

@@ -102,6 +102,33 @@ fn the_loop_closes_over_a_real_queue() {
     }
 }
 
+/// Runs of the soak.
+const TIMES: usize = 8;
+
+/// The law that is the default, again and again: one run in six failed while one run was all that was looked at. With
+/// `WANCTL_SOAK=1` only, six minutes. `WANCTL_RECORDINGS=DIRECTORY` keeps what the daemons recorded, for `wanctl replay`.
+#[test]
+fn the_loop_closes_every_time() {
+    if std::env::var_os("WANCTL_SOAK").is_none() || missing().is_some() || line::is_cake() {
+        say("  a real queue again and again: only with WANCTL_SOAK=1, as root, and not in user-mode Linux");
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    netns::sweep();
+    let runs: Vec<Vec<Outcome>> = (0..TIMES).map(|_| under("adaptive")).collect();
+    let outcomes = || runs.iter().flatten();
+    let mut table = format!("\n{}\n", Figures::HEADER);
+    for figures in outcomes().flat_map(|o| &o.phases) {
+        let _ = writeln!(table, "{figures}");
+    }
+    let used: Vec<f64> = outcomes().flat_map(|o| &o.phases).map(|f| f.utilisation).collect();
+    let least = used.iter().copied().fold(f64::INFINITY, f64::min);
+    let mean = used.iter().sum::<f64>() / used.len() as f64;
+    say(&format!("{table}used: {:.1} % on average, {:.0} % at least", 100.0 * mean, 100.0 * least));
+    let complaints: Vec<String> = outcomes().flat_map(complain_of_held).collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
 /// A host that stands still for more than this part of the time makes delay and loss of its own…
 const STALLED: f64 = 0.01;
 
