@@ -81,6 +81,10 @@ const RAISED_LATELY: Duration = Duration::from_secs(3);
 /// A queue that is fed a few per cent too much grows no faster (seconds per second); a path that gets longer does.
 const CREEPS: f64 = 0.03;
 
+/// What was disowned a moment ago and grows on is a longer path only where it grows by a step: senders that go on filling a line at
+/// just what it carries were seen at a tenth (an hour of four, at a start, up to 400 ms).
+const STEPS: f64 = 0.15;
+
 /// A rate is another one, and not acquitted, from this part of the one that is.
 const ABOVE: f64 = 1.01;
 
@@ -409,7 +413,7 @@ impl Adaptive {
             return;
         }
         // What creeps on from there is ours: at just what the line carries our own queue stands, and the line's grows too.
-        let creeps = foreign >= view.rise && view.slope < CREEPS && view.now < self.doubt.0;
+        let creeps = foreign >= view.rise && view.slope < STEPS && view.now < self.doubt.0;
         if !creeps && self.is_made_elsewhere(since) {
             self.disown(view);
             return;
