@@ -490,7 +490,7 @@ fn after_two_minutes_of_anything_no_queue_stands() {
         bad.len(),
         cases.len()
     );
-    // One in eleven that uses little is known (docs/control-law-history.md, "What cuts that nothing answers showed").
+    // One in fourteen that uses little is known (docs/control-law-history.md, "What cuts that nothing answers showed").
     assert!(bad.len() <= cases.len() / 100 && total < 0.01, "{}", bad.concat());
     assert!(starved <= cases.len() / 6, "{starved} of {} use less than 40 %", cases.len());
 }

@@ -21,9 +21,9 @@ const WRITES_RADIO: f64 = 115.0;
 const LATELY_S: f64 = 60.0;
 const BUSY: f64 = 16.0;
 const BUSY_BOTH: f64 = 24.0;
-const BUSY_FAR: f64 = 24.0;
-const FAR: f64 = 0.8;
-const FARTHEST: f64 = 0.33;
+const BUSY_LONG_WAY: f64 = 24.0;
+const LONG_WAY: f64 = 0.8;
+const LONGEST_WAY: f64 = 0.33;
 
 /// With so many ahead beyond those of a try an alarm must show twice as clearly. The second on a restless path, where many are
 /// made anyway.
@@ -66,8 +66,8 @@ impl Budget {
 
     fn a_minute(self, Pace { moves, left, radio, both }: Pace) -> f64 {
         let most = match both {
-            _ if left < FARTHEST => f64::INFINITY,
-            _ if left < FAR => BUSY_FAR,
+            _ if left < LONGEST_WAY => f64::INFINITY,
+            _ if left < LONG_WAY => BUSY_LONG_WAY,
             true => BUSY_BOTH,
             false => BUSY,
         };

@@ -249,11 +249,6 @@ impl Leg {
         self.moved.1
     }
 
-    /// What part is left of what was good.
-    pub(super) fn left(&self, now: Instant) -> f64 {
-        self.goal(now).map_or(1.0, |good| self.usage.rate / good)
-    }
-
     pub(super) const fn is_blamed(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
@@ -303,7 +298,7 @@ impl Leg {
             .limited_below()
             .filter(|(at, _)| clean || *at > since + view.dead)
             .map(|(_, rate)| rate.max(CUT_LEAST * fed));
-        let mut capacity = fed * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
+        let mut capacity = line_carries(fed, view.slope);
         if let Some(counted) = counted.filter(|counted| clean && self.usage.is_watched() || *counted < capacity) {
             capacity = counted;
         }
@@ -312,7 +307,7 @@ impl Leg {
         }
         match self.phase {
             Phase::Trying { from, .. } => {
-                self.fail(view);
+                self.fail(view, self.usage.rate);
                 capacity = capacity.max(from.min(self.usage.rate)); // carried a moment ago
             }
             Phase::Draining(drain) => capacity = capacity.min(drain.capacity), // a cut never raises
@@ -502,7 +497,9 @@ impl Leg {
     fn fall(&mut self, view: &View) {
         match self.stood.map(|stood| self.usage.rate / stood) {
             Some(above) if above <= SAME => self.stood = None,
-            Some(above) if above < LATE && !view.restless && !self.is_below_its_goal(view) => self.fail(view),
+            Some(above) if above < LATE && !view.restless && !self.is_below_its_goal(view.now) => {
+                self.fail(view, self.usage.rate);
+            }
             Some(_) | None => {}
         }
     }
@@ -532,6 +529,11 @@ impl Leg {
         self.phase = Phase::Steady { probe_at: None };
         self.reason = Reason::NotOurs;
     }
+}
+
+/// What a line carries whose queue grows like that while so much is fed: *C = R·(1 − slope)*, of which one cut takes so much at most.
+fn line_carries(fed: f64, slope: f64) -> f64 {
+    fed * (1.0 - slope.clamp(0.0, 1.0 - CUT_LEAST))
 }
 
 /// The part of the capacity at which a queue of so many seconds is drained.

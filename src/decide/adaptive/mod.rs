@@ -82,7 +82,7 @@ const RAISED_LATELY: Duration = Duration::from_secs(3);
 const CREEPS: f64 = 0.03;
 
 /// What was disowned a moment ago and grows on is a longer path only where it grows by a step: senders that go on filling a line at
-/// just what it carries were seen at a tenth (an hour of four, at a start, up to 400 ms).
+/// just what it carries were seen to make it grow by a tenth, up to 400 ms.
 const STEPS: f64 = 0.15;
 
 /// A rate is another one, and not acquitted, from this part of the one that is.

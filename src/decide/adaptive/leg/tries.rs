@@ -1,7 +1,7 @@
 //! A direction that is steady, or tries a higher rate: when, how far, and how long it is watched.
 
 use super::super::{ANSWERS, MOVING};
-use super::{CUT_LEAST, DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, STOOD, View, drain_part};
+use super::{DOUBT, Drain, Leg, PROBE_FIRST, PROBE_LAST, Phase, SETTLE, STOOD, View, drain_part, line_carries};
 use crate::types::{Duration, Instant, Reason};
 
 /// A rate that has failed is remembered for this long, and taken as the capacity from this distance on; the smallest probe.
@@ -94,7 +94,7 @@ impl Leg {
         if at_ceiling || !quiet || !alone || !used || view.now < at && !relieved {
             return;
         }
-        let climbing = self.is_below_its_goal(view);
+        let climbing = self.is_below_its_goal(view.now);
         let starved = if climbing { STARVED } else { STARVED_AT_HOME };
         let starved = if only { starved } else { starved * 2 };
         if !view.budget.may_try(climbing, relieved) && view.now.since(self.tried_at) < starved {
@@ -130,9 +130,14 @@ impl Leg {
         self.good.filter(|(_, at)| now.since(*at) < REMEMBER).map(|(rate, _)| rate)
     }
 
+    /// What part is left of what was good.
+    pub(in super::super) fn left(&self, now: Instant) -> f64 {
+        self.goal(now).map_or(1.0, |good| self.usage.rate / good)
+    }
+
     /// Whatever is tried is on the way back to what was good.
-    pub(super) fn is_below_its_goal(&self, view: &View) -> bool {
-        self.goal(view.now).is_some_and(|good| good > self.usage.rate)
+    pub(super) fn is_below_its_goal(&self, now: Instant) -> bool {
+        self.left(now) < 1.0
     }
 
     fn try_higher(&mut self, view: &View, factor: f64, climbing: bool) {
@@ -167,14 +172,11 @@ impl Leg {
             }
             let fed = self.usage.arrival();
             let leap = self.usage.rate > LEAP * from && !view.restless;
-            let from = if leap { self.carried_in_a_leap(view, from) } else { from };
+            let from = if leap { from.max(told_by_a_leap(view, fed, self.usage.rate)) } else { from };
             let capacity = if self.streak == 0 { from / view.headroom } else { CARRIED * from };
             let (from, drain) = (capacity * view.headroom, Drain::new(view));
-            self.fail(view);
-            if leap {
-                // What has failed lies just above, and not where the leap went.
-                self.failed = Some((self.usage.rate.min(JUST_ABOVE * from), view.now));
-            }
+            // What has failed in a leap lies just above that, and not where the leap went.
+            self.fail(view, if leap { self.usage.rate.min(JUST_ABOVE * from) } else { self.usage.rate });
             let part = if drain.excess < SMALL_MS { 1.0 } else { drain_part(drain.excess / 1e3) };
             self.set(from.min(capacity * part));
             let until = self.drained_by(view, capacity);
@@ -219,13 +221,6 @@ impl Leg {
         self.try_higher(view, self.stride(view, climbing), climbing);
     }
 
-    /// What is believed after a leap that failed: so large a step tells by its queue what the line carries, as at an alarm, and
-    /// what was carried before it still is.
-    fn carried_in_a_leap(&self, view: &View, from: f64) -> f64 {
-        let told = LEAP_PART * self.usage.arrival() * (1.0 - view.slope.clamp(0.0, 1.0 - CUT_LEAST));
-        from.max(told.min(LEAP_MOST * self.usage.rate))
-    }
-
     /// The lowest rate that made delay lately.
     fn failed(&self, view: &View) -> Option<f64> {
         self.failed.filter(|(_, at)| view.now.since(*at) < FAILED).map(|(rate, _)| rate)
@@ -255,12 +250,17 @@ impl Leg {
         }
     }
 
-    /// The rate that was tried makes delay.
-    pub(super) fn fail(&mut self, view: &View) {
-        let failed = self.failed(view).map_or(self.usage.rate, |failed| failed.min(self.usage.rate));
+    /// What was tried makes delay, and so would this rate.
+    pub(super) fn fail(&mut self, view: &View, rate: f64) {
+        let failed = self.failed(view).map_or(rate, |failed| failed.min(rate));
         self.failed = Some((failed, view.now));
         self.streak = 0;
     }
+}
+
+/// So large a step tells by its queue what the line carries, as at an alarm. `rate`: where it went.
+fn told_by_a_leap(view: &View, fed: f64, rate: f64) -> f64 {
+    line_carries(LEAP_PART * fed, view.slope).min(LEAP_MOST * rate)
 }
 
 /// For how long a rate that is tried is watched, until senders have used it to the full.
